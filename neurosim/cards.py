@@ -1,0 +1,560 @@
+"""Cards: what is known about a memory technology, a macro or a data set, with the source of every number.
+
+A card is a TOML file. Its physical numbers are quantities,
+
+    g_mean = { value = 34.1e-6, unit = "S", source = "wang2024", where = "code constant", status = "fitted" }
+
+whose unit must be the field's SI unit (checked, never converted) and whose value must lie in the
+field's range. The schemas below read as the list of what a card may say; a section that is absent
+means that the effect is ideal.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+
+from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, model_validator
+from pydantic_core import CoreSchema, core_schema
+
+from neurosim.config import StrictModel, read_toml, validate
+from neurosim.errors import CardError, did_you_mean
+
+# ---- quantities ------------------------------------------------------------------------------------
+
+
+class Sourced(StrictModel):
+    """A value and where it comes from.
+
+    Attributes:
+        value: The number or numbers.
+        unit: SI unit; ``"1"`` for a ratio or a count.
+        status: How the number was obtained.
+        source: Keys of the card's ``[sources]``; may be empty only where the status is ``assumed``.
+        where: Place in the source (figure, table, line of code), or why the number is assumed.
+    """
+
+    value: Any
+    unit: str
+    status: Literal["measured", "digitised", "fitted", "assumed"]
+    source: Annotated[
+        tuple[str, ...], BeforeValidator(lambda s: (s,) if isinstance(s, str) else s), Field(strict=False)
+    ] = ()
+    where: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _has_source(self) -> Self:
+        if self.status != "assumed" and not self.source:
+            remedy = "name a key of [sources], or set status = 'assumed' and say why under 'where'"
+            raise ValueError(f"source: missing for a {self.status} value; {remedy}")
+        return self
+
+
+class Quantity(Sourced):
+    """A number."""
+
+    value: float
+
+
+class Count(Sourced):
+    """A whole number."""
+
+    value: int
+
+
+class Pair(Sourced):
+    """Two numbers, such as a lower and an upper limit."""
+
+    value: Annotated[tuple[float, float], Field(strict=False)]
+
+
+class Polynomial(Sourced):
+    """Coefficients of a polynomial, lowest power first."""
+
+    value: Annotated[tuple[float, ...], Field(strict=False, min_length=1)]
+
+
+@dataclass(frozen=True)
+class In:
+    """The unit and the closed range of a field, put beside its type with ``Annotated``."""
+
+    unit: str
+    low: float
+    high: float
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Append the check to the field's own validation."""
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def _check(self, quantity: Sourced) -> Sourced:
+        if quantity.unit != self.unit:
+            raise ValueError(f"unit must be '{self.unit}' (SI), got '{quantity.unit}'; convert the value")
+        values = quantity.value if isinstance(quantity.value, tuple) else (quantity.value,)
+        for value in values:
+            if not self.low <= value <= self.high:
+                allowed = f"{self.low:g} .. {self.high:g} {self.unit}"
+                raise ValueError(f"value {value:g} is outside {allowed}; check the power of ten")
+        return quantity
+
+
+Siemens = Annotated[Quantity, In("S", 0.0, 0.1)]
+SiemensPolynomial = Annotated[Polynomial, In("S", -0.1, 0.1)]
+Volt = Annotated[Quantity, In("V", 0.0, 20.0)]
+Ampere = Annotated[Quantity, In("A", 1e-12, 1.0)]
+Second = Annotated[Quantity, In("s", 1e-12, 1e10)]
+Joule = Annotated[Quantity, In("J", 0.0, 1e-6)]
+Relative = Annotated[Quantity, In("1", 0.0, 10.0)]
+Probability = Annotated[Quantity, In("1", 0.0, 1.0)]
+Sigmas = Annotated[Quantity, In("1", 1.0, 100.0)]
+Coefficients = Annotated[Pair, In("1", -10.0, 10.0)]
+Cells = Annotated[Count, In("1", 1, 65536)]
+Bits = Annotated[Count, In("1", 0, 24)]
+
+
+def _ordered(low: Quantity, high: Quantity, names: str) -> None:
+    """Two bounds of a section in the right order."""
+    if not low.value < high.value:
+        raise ValueError(f"{names} must be ascending, got {low.value:g} and {high.value:g}; exchange them")
+
+
+# ---- schemas ---------------------------------------------------------------------------------------
+
+
+class Card(StrictModel):
+    """What every card has.
+
+    Attributes:
+        name: The name it is loaded by.
+        title: One line for lists.
+        sources: Key -> DOI, ``arXiv:number`` or ``https://`` address.
+        notes: Free text: what is invented here and why.
+    """
+
+    schema_id: ClassVar[str]
+    folder: ClassVar[str]
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    title: str
+    sources: dict[str, str] = Field(default_factory=dict)
+    notes: str = ""
+
+
+class Conductance(StrictModel):
+    """Conductance of a cell.
+
+    Attributes:
+        g_min: Lowest conductance: an unformed cell, the fully reset state, a cell stuck off.
+        g_max: Highest conductance: the fully set state, a cell stuck on, and the g_max of g/g_max below.
+        g_mean: Mean conductance after forming; needed with ``[forming]``.
+        sigma_d2d: Spread from device to device, relative to the conductance.
+        distribution: Law of that spread.
+    """
+
+    g_min: Siemens
+    g_max: Siemens
+    g_mean: Siemens | None = None
+    sigma_d2d: Relative | None = None
+    distribution: Literal["normal", "lognormal"] = "normal"
+
+    @model_validator(mode="after")
+    def _window(self) -> Self:
+        _ordered(self.g_min, self.g_max, "g_min, g_max")
+        return self
+
+
+class Forming(StrictModel):
+    """Electroforming: P(formed) = Phi((V - v_forming) / sigma_v_forming).
+
+    Attributes:
+        v_forming: Median forming voltage of the cells.
+        sigma_v_forming: Its spread over the cells.
+        v_default: Pulse amplitude where an experiment names none.
+        v_min: Lowest amplitude the law is backed by.
+        v_max: Highest amplitude the law is backed by.
+    """
+
+    v_forming: Volt
+    sigma_v_forming: Annotated[Quantity, In("V", 1e-6, 5.0)]
+    v_default: Volt
+    v_min: Volt
+    v_max: Volt
+
+    @model_validator(mode="after")
+    def _range(self) -> Self:
+        _ordered(self.v_min, self.v_max, "v_min, v_max")
+        return self
+
+
+class Programming(StrictModel):
+    """Error of a cell after it was programmed to a target g.
+
+    Attributes:
+        sigma_prog: sigma(g) = sum_k c_k (g/g_max)^k, not below 0.
+        sigma_c2c: Further spread from cycle to cycle, relative to g.
+    """
+
+    sigma_prog: SiemensPolynomial
+    sigma_c2c: Relative | None = None
+
+
+class ReadNoise(StrictModel):
+    """Fluctuation of the read conductance: a white part and a slow part.
+
+    The relative standard deviation is ``sigma_read``, or the 1/f law of phase-change memory,
+    Q sqrt(ln((t + t0 + t_read) / (2 t_read))) with Q = min(q_max, q (g/g_max)^-q_exponent) and t0 from
+    ``[drift]``. Give one of the two.
+
+    Attributes:
+        sigma_read: Relative standard deviation, the same for every state.
+        q: Noise strength of the fully set state.
+        q_exponent: How it grows for lower states.
+        q_max: Its upper limit.
+        t_read: Duration of a read in the 1/f law.
+        white_fraction: Share of the variance that is new at every read.
+        tau_min: Shortest correlation time of the slow part.
+        tau_max: Longest correlation time of the slow part.
+        p_telegraph: Fraction of cells whose slow part is one two-state fluctuator rather than many.
+    """
+
+    sigma_read: Relative | None = None
+    q: Relative | None = None
+    q_exponent: Relative | None = None
+    q_max: Relative | None = None
+    t_read: Second | None = None
+    white_fraction: Probability
+    tau_min: Second
+    tau_max: Second
+    p_telegraph: Probability | None = None
+
+    @model_validator(mode="after")
+    def _one_law(self) -> Self:
+        law = [self.q, self.q_exponent, self.q_max, self.t_read]
+        if (self.sigma_read is None) != all(law) or (self.sigma_read and any(law)):
+            raise ValueError("give either sigma_read or all of q, q_exponent, q_max, t_read")
+        _ordered(self.tau_min, self.tau_max, "tau_min, tau_max")
+        return self
+
+
+class Drift(StrictModel):
+    """Drift G(t) = G(0) ((t + t0)/t0)^-nu, nu = |mean(x) + std(x) xi|, x = g/g_max.
+
+    Attributes:
+        t0: Time from programming to the first read.
+        t_max: Longest time the law is backed by.
+        nu_mean: a, b of mean(x) = clip(a + b ln x, nu_mean_clip).
+        nu_mean_clip: Its lowest and highest value.
+        nu_std: a, b of std(x) = clip(a + b ln x, nu_std_clip).
+        nu_std_clip: Its lowest and highest value.
+    """
+
+    t0: Second
+    t_max: Second
+    nu_mean: Coefficients
+    nu_mean_clip: Coefficients
+    nu_std: Coefficients
+    nu_std_clip: Coefficients
+
+
+class Relaxation(StrictModel):
+    """Total spread around the target at one time after programming (``[[relaxation]]``, ascending times).
+
+    Attributes:
+        t: Time after programming.
+        sigma: sigma(g) = sum_k c_k (g/g_max)^k, not below 0.
+    """
+
+    t: Second
+    sigma: SiemensPolynomial
+
+
+class Faults(StrictModel):
+    """Cells that do not follow the distribution.
+
+    Attributes:
+        p_stuck_lrs: Fraction of cells stuck at g_max.
+        p_stuck_hrs: Fraction of cells stuck at g_min.
+        p_outlier: Fraction of cells far from the mean.
+        outlier_min: Smallest deviation of an outlier in units of sigma_d2d.
+        outlier_max: Largest deviation of an outlier in units of sigma_d2d.
+    """
+
+    p_stuck_lrs: Probability | None = None
+    p_stuck_hrs: Probability | None = None
+    p_outlier: Probability | None = None
+    outlier_min: Sigmas | None = None
+    outlier_max: Sigmas | None = None
+
+    @model_validator(mode="after")
+    def _outliers(self) -> Self:
+        if self.p_outlier is None:
+            return self
+        if self.outlier_min is None or self.outlier_max is None:
+            raise ValueError("p_outlier needs outlier_min and outlier_max; add them")
+        _ordered(self.outlier_min, self.outlier_max, "outlier_min, outlier_max")
+        return self
+
+
+class Read(StrictModel):
+    """Reading.
+
+    Attributes:
+        v_read_max: Highest read voltage at which current is proportional to voltage and states keep.
+    """
+
+    v_read_max: Volt
+
+
+class DeviceCard(Card):
+    """A memory technology: what one cell is. An absent section means that the effect is ideal."""
+
+    schema_id = "neurosim.device/1"
+    folder = "devices"
+
+    conductance: Conductance
+    forming: Forming | None = None
+    programming: Programming | None = None
+    relaxation: Annotated[tuple[Relaxation, ...], Field(strict=False)] = ()
+    drift: Drift | None = None
+    read_noise: ReadNoise | None = None
+    faults: Faults | None = None
+    read: Read | None = None
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
+        if self.forming and self.conductance.g_mean is None:
+            raise ValueError("conductance.g_mean: missing; a card with [forming] needs it")
+        if self.faults and self.faults.p_outlier and self.conductance.sigma_d2d is None:
+            raise ValueError("conductance.sigma_d2d: missing; faults.p_outlier is measured in it")
+        if self.read_noise and self.read_noise.q and self.drift is None:
+            raise ValueError("drift: missing; the 1/f law of [read_noise] needs its t0")
+        if self.relaxation and self.programming is None:
+            raise ValueError("programming: missing; [[relaxation]] starts from it")
+        times = [point.t.value for point in self.relaxation]
+        if times != sorted(set(times)):
+            raise ValueError("relaxation: times must ascend; sort the tables by t")
+        return self
+
+
+class MacroCard(Card):
+    """A macro: how many cells stand in one array, its converters and what an operation costs.
+
+    Attributes:
+        cell: Cell type, e.g. ``1T1R``.
+        rows: Word lines.
+        cols: Bit lines.
+        dac_bits: Resolution of the row drivers; 0 is ideal.
+        adc_bits: Resolution of the column converters; 0 is ideal.
+        adc_full_scale: Differential column current at which the converter saturates.
+        v_read: Read voltage.
+        t_read: Duration of a read.
+        energy_adc: Energy of one conversion.
+        energy_row: Energy of driving one active row for one read.
+        energy_accumulate: Energy of one digital addition (a spike counter, a membrane update).
+        energy_mac: Energy of one digital multiply-accumulate of the readout.
+    """
+
+    schema_id = "neurosim.macro_card/1"
+    folder = "devices"
+
+    cell: str
+    rows: Cells
+    cols: Cells
+    dac_bits: Bits
+    adc_bits: Bits
+    adc_full_scale: Ampere
+    v_read: Volt
+    t_read: Second
+    energy_adc: Joule
+    energy_row: Joule
+    energy_accumulate: Joule
+    energy_mac: Joule
+
+
+class Sensor(StrictModel):
+    """Size of an event sensor: channels are width x height x polarities."""
+
+    width: int = Field(ge=1, le=4096)
+    height: int = Field(ge=1, le=4096)
+    polarities: int = Field(ge=1, le=2)
+
+
+FilePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")]
+
+
+class Split(StrictModel):
+    """One part of a data set.
+
+    Attributes:
+        n: Number of recordings, as published.
+        data: Where they may stand below the data folder; the first place that is there is read.
+        labels: File of the labels, for formats that keep them apart.
+    """
+
+    n: int = Field(ge=1)
+    data: Annotated[tuple[FilePath, ...], Field(strict=False, min_length=1)]
+    labels: FilePath | None = None
+
+
+class DataFile(StrictModel):
+    """A file to fetch.
+
+    Attributes:
+        name: Path below the data folder.
+        url: Where it is; plain http only from this machine.
+        sha256: Expected SHA-256, hex.
+        md5: Expected MD5, hex, where the publisher gives no SHA-256.
+        decompressed: Whether the sums are those of the decompressed bytes.
+        max_bytes: Largest size that is accepted.
+    """
+
+    name: FilePath
+    url: str = Field(pattern=r"^(https://|http://127\.0\.0\.1[:/])")
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    md5: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}$")
+    decompressed: bool = False
+    max_bytes: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _has_sum(self) -> Self:
+        if self.sha256 is None and self.md5 is None:
+            raise ValueError("sha256: missing; add it (or md5 where the publisher gives no other)")
+        return self
+
+
+class DatasetCard(Card):
+    """A data set of event recordings.
+
+    Attributes:
+        licence: SPDX identifier or name of the licence.
+        redistributable: Whether the licence lets anybody pass the files on.
+        format: Name of the reader.
+        time_unit: Unit of time in the raw files, e.g. ``us``.
+        classes: Class names, in the order of the labels.
+        sensor: Size of the sensor.
+        embedded: Whether the files ship with neurosim, in the folder of this card.
+        splits: The parts by name.
+        files: What ``neurosim datasets fetch`` downloads.
+    """
+
+    schema_id = "neurosim.dataset/1"
+    folder = "datasets"
+
+    licence: str
+    redistributable: bool
+    format: Literal["idx", "nmnist", "ntidigits"]
+    time_unit: Literal["s", "ms", "us"]
+    classes: Annotated[tuple[str, ...], Field(strict=False, min_length=2)]
+    sensor: Sensor
+    embedded: bool = False
+    splits: Annotated[dict[str, Split], Field(min_length=1)]
+    files: Annotated[tuple[DataFile, ...], Field(strict=False)] = ()
+
+
+# ---- loading ---------------------------------------------------------------------------------------
+
+KINDS: dict[str, type[Card]] = {"device": DeviceCard, "macro": MacroCard, "dataset": DatasetCard}
+CITATION = re.compile(r"10\.\d{4,9}/\S+|arXiv:\d{4}\.\d{4,5}|https://\S+")
+
+C = TypeVar("C", bound=Card)
+
+
+def load_device(name: str) -> DeviceCard:
+    """The device card ``name``, or the one in the file ``name`` where that is a path to a ``.toml``."""
+    return _load(DeviceCard, name)
+
+
+def load_macro(name: str) -> MacroCard:
+    """The macro card ``name``, or the one in the file ``name`` where that is a path to a ``.toml``."""
+    return _load(MacroCard, name)
+
+
+def load_dataset(name: str) -> DatasetCard:
+    """The dataset card ``name``, or the one in the file ``name`` where that is a path to a ``.toml``."""
+    return _load(DatasetCard, name)
+
+
+def list_cards(kind: str) -> list[str]:
+    """Names of the shipped cards of a kind: ``device``, ``macro`` or ``dataset``."""
+    if kind not in KINDS:
+        raise CardError(f"unknown kind of card '{kind}'; {did_you_mean(kind, KINDS)}")
+    return sorted(_index(KINDS[kind]))
+
+
+def shipped_folder(name: str) -> Path:
+    """Folder ``devices``, ``datasets`` or ``examples``: the one inside the wheel, else the checkout's.
+
+    Raises:
+        CardError: If neither is there.
+    """
+    package = Path(__file__).parent
+    places = (package / "_cards" / name, package.parent / name)
+    for place in places:
+        if place.is_dir():
+            return place
+    raise CardError(f"no card folder {places[0]} and no {places[1]}; install the package again")
+
+
+def quantities(card: Card) -> Iterator[tuple[str, Sourced]]:
+    """Every quantity of a card with its key, e.g. ``("conductance.g_mean", Quantity(...))``."""
+
+    def walk(key: str, node: Any) -> Iterator[tuple[str, Sourced]]:
+        if isinstance(node, Sourced):
+            yield key, node
+        elif isinstance(node, StrictModel):
+            for name in type(node).model_fields:
+                yield from walk(f"{key}.{name}" if key else name, getattr(node, name))
+        elif isinstance(node, tuple):
+            for i, item in enumerate(node):
+                yield from walk(f"{key}.{i}", item)
+
+    return walk("", card)
+
+
+def cite(card: Card) -> list[str]:
+    """One line for each source of a card: key and address."""
+    return [f"{key}: {_address(source)}" for key, source in card.sources.items()]
+
+
+def _address(source: str) -> str:
+    """Web address of a citation."""
+    if source.startswith("10."):
+        return f"https://doi.org/{source}"
+    return source.replace("arXiv:", "https://arxiv.org/abs/")
+
+
+def _index(model: type[Card]) -> dict[str, Path]:
+    """Shipped cards of a kind by name. The name stands in the file, since two kinds may share one."""
+    files = sorted(shipped_folder(model.folder).glob("*.toml"))
+    tables = {file: read_toml(file, CardError) for file in files}
+    return {str(t.get("name")): file for file, t in tables.items() if t.get("schema") == model.schema_id}
+
+
+def _load(model: type[C], name: str) -> C:
+    """The card of a kind by its name or path."""
+    if name.endswith(".toml"):
+        return _read(model, Path(name))
+    index = _index(model)
+    if name not in index:
+        kind = next(kind for kind, m in KINDS.items() if m is model)
+        hint = did_you_mean(name, index)
+        raise CardError(f"unknown {kind} card '{name}'; {hint} (your own card: give the path of its .toml)")
+    return _read(model, index[name])
+
+
+def _read(model: type[C], path: Path) -> C:
+    """Check a card's schema line, its fields, and that every source that it uses is listed."""
+    table = read_toml(path, CardError)
+    schema = table.pop("schema", None)
+    if schema != model.schema_id:
+        raise CardError(f'{path}: schema: must be "{model.schema_id}", got {schema!r}; is it the right card?')
+    card = validate(model, table, where=str(path), error=CardError)
+    for key, source in card.sources.items():
+        if not CITATION.fullmatch(source):
+            raise CardError(f"{path}: sources.{key}: '{source}' is no DOI, arXiv:number or https:// address")
+    for key, quantity in quantities(card):
+        for source in quantity.source:
+            if source not in card.sources:
+                hint = did_you_mean(source, card.sources)
+                raise CardError(f"{path}: {key}: source '{source}' is not in [sources]; {hint}")
+    return card
