@@ -1,0 +1,91 @@
+"""IDX files: the images and labels of MNIST and its relatives, plain or compressed (gzip, xz)."""
+
+import gzip
+import lzma
+import math
+import zlib
+from pathlib import Path
+from typing import IO, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from neurosim.errors import DataNotFoundError, EventFileError
+
+_UNSIGNED_BYTE = 0x08
+# more than any known IDX file (EMNIST by class: 0.55 GB); a damaged header must not fill the memory
+_MAX_BYTES = 2**30
+
+
+def open_compressed(path: Path, suffix: str) -> IO[bytes]:
+    """Open a file for reading, decompressed where ``suffix`` is .gz or .xz."""
+    match suffix:
+        case ".gz":
+            return cast(IO[bytes], gzip.open(path))
+        case ".xz":
+            return lzma.open(path)
+        case _:
+            return path.open("rb")
+
+
+def read_images(path: Path) -> npt.NDArray[np.uint8]:
+    """Grey images of an IDX file.
+
+    Returns:
+        uint8 (n, height, width) [grey level, 0..255].
+
+    Raises:
+        DataNotFoundError: If there is no such file.
+        EventFileError: If the file is not an IDX file of images, or shorter or longer than its header says.
+    """
+    return _read(path, ("n", "height", "width"))
+
+
+def read_labels(path: Path) -> npt.NDArray[np.uint8]:
+    """Labels of an IDX file.
+
+    Returns:
+        uint8 (n,).
+
+    Raises:
+        DataNotFoundError: If there is no such file.
+        EventFileError: If the file is not an IDX file of labels, or shorter or longer than its header says.
+    """
+    return _read(path, ("n",))
+
+
+def _read(path: Path, axes: tuple[str, ...]) -> npt.NDArray[np.uint8]:
+    """The array of an IDX file of unsigned bytes with these axes."""
+    try:
+        with open_compressed(path, path.suffix) as file:
+            return _parse(file, axes, path)
+    except FileNotFoundError:
+        raise DataNotFoundError(f"{path}: no such file") from None
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as why:
+        raise EventFileError(f"{path}: cannot be read or decompressed: {why}; get the file again") from None
+
+
+def _parse(file: IO[bytes], axes: tuple[str, ...], path: Path) -> npt.NDArray[np.uint8]:
+    magic = bytes([0, 0, _UNSIGNED_BYTE, len(axes)])
+    head = file.read(4 + 4 * len(axes))
+    if head[:4] != magic:
+        raise EventFileError(
+            f"{path}: byte 0: magic number {head[:4].hex()}, expected {magic.hex()} "
+            f"(unsigned bytes, axes {', '.join(axes)})"
+        )
+    if len(head) < 4 + 4 * len(axes):
+        raise EventFileError(f"{path}: byte {len(head)}: the file ends within the header; get the file again")
+    shape = tuple(int(size) for size in np.frombuffer(head, ">u4", offset=4))
+    n_bytes = math.prod(shape)
+    if n_bytes > _MAX_BYTES:
+        raise EventFileError(
+            f"{path}: byte 4: sizes {shape} make {n_bytes} bytes, at most {_MAX_BYTES} allowed"
+        )
+    data = file.read(n_bytes + 1)
+    if len(data) != n_bytes:
+        found = f"more than {n_bytes}" if len(data) > n_bytes else f"only {len(data)}"
+        raise EventFileError(
+            f"{path}: byte {len(head) + min(len(data), n_bytes)}: {found} bytes of data, "
+            f"the header's sizes {shape} make {n_bytes}; get the file again"
+        )
+    return np.frombuffer(data, np.uint8).reshape(shape)

@@ -1,0 +1,169 @@
+"""What a set of recordings is, before and after it is cut into time steps."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from neurosim.errors import ShapeError
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """Pixel grid of an event sensor; a cochlea is a row of ``width`` channels.
+
+    Channels are numbered ``(y * width + x) * polarities + p``.
+    """
+
+    width: int
+    height: int = 1
+    polarities: int = 1
+
+    @property
+    def n_channels(self) -> int:
+        """Number of distinct (x, y, p)."""
+        return self.width * self.height * self.polarities
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """Recordings of one data set, one after another in flat arrays.
+
+    Recording ``i`` is the slice ``offsets[i]:offsets[i + 1]``; its times start at 0 and do not run
+    backwards. Indexing with an integer array or slice gives another ``Events``, so that scikit-learn can
+    split one.
+
+    Attributes:
+        channel: uint16 (n_events,), channel number (see ``Sensor``).
+        t: int32 (n_events,) [us], the sensors' own clock. The one quantity that is not in SI
+            seconds: integers fall into time steps without rounding.
+        offsets: int64 (n + 1,).
+        labels: int64 (n,), class indices into ``classes``.
+        sensor: Pixel grid.
+        classes: Class names.
+    """
+
+    channel: npt.NDArray[np.uint16]
+    t: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    sensor: Sensor
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Check that the flat arrays belong together."""
+        if len(self.offsets) != len(self.labels) + 1 or len(self.channel) != len(self.t):
+            raise ShapeError(
+                f"events: {len(self.channel)} channels, {len(self.t)} times, {len(self.labels)} labels "
+                f"and {len(self.offsets)} offsets do not belong together"
+            )
+        if len(self.offsets) and self.offsets[-1] != len(self.t):
+            raise ShapeError(f"events: offsets end at {self.offsets[-1]}, expected {len(self.t)}")
+
+    def __len__(self) -> int:
+        """Number of recordings."""
+        return len(self.labels)
+
+    @property
+    def shape(self) -> tuple[int]:
+        """``(n_recordings,)``; makes scikit-learn index with arrays."""
+        return (len(self),)
+
+    @property
+    def x(self) -> npt.NDArray[np.int64]:
+        """Column of every event."""
+        return self.channel.astype(np.int64) // self.sensor.polarities % self.sensor.width
+
+    @property
+    def y(self) -> npt.NDArray[np.int64]:
+        """Row of every event."""
+        return self.channel.astype(np.int64) // (self.sensor.polarities * self.sensor.width)
+
+    @property
+    def p(self) -> npt.NDArray[np.int64]:
+        """Polarity of every event."""
+        return self.channel.astype(np.int64) % self.sensor.polarities
+
+    def __getitem__(self, index: Any) -> Self:
+        """The recordings at an integer, slice, integer array or boolean mask."""
+        chosen = np.atleast_1d(np.arange(len(self))[index])
+        lengths = np.diff(self.offsets)[chosen]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        if len(chosen) and np.array_equal(chosen, np.arange(chosen[0], chosen[0] + len(chosen))):
+            events = slice(self.offsets[chosen[0]], self.offsets[chosen[-1] + 1])  # a view
+        else:
+            shift = np.repeat(self.offsets[chosen] - offsets[:-1], lengths)
+            events = np.arange(offsets[-1]) + shift
+        return type(self)(
+            self.channel[events], self.t[events], offsets, self.labels[chosen], self.sensor, self.classes
+        )
+
+    @classmethod
+    def pack(
+        cls,
+        recordings: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]],
+        labels: npt.ArrayLike,
+        sensor: Sensor,
+        classes: tuple[str, ...],
+    ) -> Self:
+        """Join ``(channel, t)`` pairs, one per recording."""
+        offsets = np.concatenate([[0], np.cumsum([len(t) for _, t in recordings], dtype=np.int64)])
+        channel = np.concatenate([np.empty(0, np.uint16), *(c.astype(np.uint16) for c, _ in recordings)])
+        t = np.concatenate([np.empty(0, np.int32), *(t.astype(np.int32) for _, t in recordings)])
+        return cls(channel, t, offsets.astype(np.int64), np.asarray(labels, np.int64), sensor, classes)
+
+
+@dataclass(frozen=True, eq=False)
+class Binned:
+    """Recordings cut into time steps: the active channels of every step, not dense frames.
+
+    Step ``s`` of recording ``i`` holds ``channels[ptr[i, s]:ptr[i, s + 1]]`` (``ptr[i, n_steps]`` is the
+    end of recording ``i``). A channel with k events in a step stands k times, or once if binning is binary.
+
+    Attributes:
+        channels: uint16 (n_active,), sorted within a step.
+        ptr: int64 (n, n_steps + 1).
+        labels: int64 (n,).
+        sensor: Pixel grid after cropping.
+        dt: Length of a step [s]; for stretched recordings the mean over the recordings.
+        classes: Class names.
+        max_count: Largest number of times one channel stands in one step.
+    """
+
+    channels: npt.NDArray[np.uint16]
+    ptr: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    sensor: Sensor
+    dt: float
+    classes: tuple[str, ...]
+    max_count: int
+
+    def __len__(self) -> int:
+        """Number of recordings."""
+        return len(self.labels)
+
+    @property
+    def n_steps(self) -> int:
+        """Number of time steps of every recording."""
+        return int(self.ptr.shape[1]) - 1
+
+    def __getitem__(self, index: slice) -> Self:
+        """Consecutive recordings; the flat arrays are shared, not copied."""
+        return type(self)(
+            self.channels,
+            self.ptr[index],
+            self.labels[index],
+            self.sensor,
+            self.dt,
+            self.classes,
+            self.max_count,
+        )
+
+    def dense(self, index: int) -> npt.NDArray[np.uint8]:
+        """Counts of one recording as frames, (n_steps, n_channels)."""
+        frames = np.zeros((self.n_steps, self.sensor.n_channels), np.uint8)
+        for step in range(self.n_steps):
+            start, stop = self.ptr[index, step : step + 2]
+            np.add.at(frames[step], self.channels[start:stop], 1)
+        return frames

@@ -1,0 +1,275 @@
+"""Named data sets: what is loaded, in which order, what is kept, and what is said where files are missing."""
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from neurosim import store
+from neurosim.cards import DatasetCard, list_cards, load_dataset, shipped_folder
+from neurosim.errors import CardError, DataNotFoundError, EventFileError, ExperimentError
+from neurosim.events import Events, datasets, idx, nmnist
+from neurosim.events.camera import CameraConfig, simulate_camera
+
+FAST = CameraConfig(time_step=5e-3)
+N = 30
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NEUROSIM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(datasets, "BLOCK", 10)
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def card(tmp_path: Path) -> DatasetCard:
+    """Thirty images of blobs in ten classes, in the layout of MNIST."""
+    draw = np.random.default_rng(0)
+    images = np.zeros((N, 28, 28), np.uint8)
+    images[:, 8:20, 8:20] = draw.integers(0, 256, (N, 12, 12))
+    labels = np.arange(N) * 7 % 10
+    folder = tmp_path / "data/mnist"
+    folder.mkdir(parents=True)
+    (folder / "images").write_bytes(struct.pack(">4I", 0x803, *images.shape) + images.tobytes())
+    (folder / "labels").write_bytes(struct.pack(">2I", 0x801, N) + labels.astype(np.uint8).tobytes())
+    part = {"n": N, "data": ("mnist/images",), "labels": "mnist/labels"}
+    raw = load_dataset("mnist-saccades-full").model_dump() | {"splits": {"train": part, "test": part}}
+    return DatasetCard.model_validate(raw)
+
+
+def load(card: DatasetCard, tmp_path: Path, split: str = "train", **options: Any) -> Events:
+    return datasets.load(card, split, data_dir=tmp_path / "data", camera=FAST, **options)
+
+
+def same(a: Events, b: Events) -> None:
+    for name in ("channel", "t", "offsets", "labels"):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+
+
+# --- the simulated ones ---
+
+
+def test_blocks_join_to_what_the_camera_sees_at_once(card: DatasetCard, tmp_path: Path) -> None:
+    images = idx.read_images(tmp_path / "data/mnist/images")
+    labels = idx.read_labels(tmp_path / "data/mnist/labels")
+    same(load(card, tmp_path), simulate_camera(images, labels, FAST, seed=0))
+
+
+def test_second_load_is_read_from_the_store(
+    card: DatasetCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = load(card, tmp_path)
+    monkeypatch.setattr(datasets, "simulate_camera", lambda *_, **__: pytest.fail("simulated again"))
+    same(load(card, tmp_path), first)
+
+
+def test_part_of_a_split_is_the_same_part_of_the_whole(
+    card: DatasetCard, tmp_path: Path, cache: Path
+) -> None:
+    part = load(card, tmp_path, skip=12, n=10)
+    assert len(list((cache / "events").iterdir())) == 2  # the first block was not needed
+    whole = load(card, tmp_path)
+    same(part, whole[12:22])
+
+
+def test_damaged_entry_is_made_again(card: DatasetCard, tmp_path: Path, cache: Path) -> None:
+    first = load(card, tmp_path)
+    damaged = next((cache / "events").iterdir()) / "t.npy"
+    damaged.write_bytes(damaged.read_bytes()[:-4])
+    same(load(card, tmp_path), first)
+    assert store.load(damaged.parent) is not None
+
+
+def test_seed_and_camera_and_image_make_other_recordings(card: DatasetCard, tmp_path: Path) -> None:
+    first = load(card, tmp_path)
+    assert not np.array_equal(load(card, tmp_path, seed=1).t, first.t)
+    other = datasets.load(
+        card, "train", data_dir=tmp_path / "data", camera=FAST.model_copy(update={"threshold_on": 0.2})
+    )
+    assert len(other.t) < len(first.t)
+    file = tmp_path / "data/mnist/images"
+    file.write_bytes(file.read_bytes()[:16] + bytes(N * 28 * 28))
+    assert len(load(card, tmp_path).t) < len(first.t)
+
+
+def test_splits_do_not_share_random_numbers(card: DatasetCard, tmp_path: Path) -> None:
+    # the fixture shows the same images in both
+    assert not np.array_equal(load(card, tmp_path, "train").t, load(card, tmp_path, "test").t)
+
+
+def test_all_joins_the_splits(card: DatasetCard, tmp_path: Path) -> None:
+    both = load(card, tmp_path, "all")
+    same(both[:N], load(card, tmp_path, "train"))
+    same(both[N:], load(card, tmp_path, "test"))
+
+
+def test_n_is_even_over_the_classes_and_keeps_the_order(card: DatasetCard, tmp_path: Path) -> None:
+    labels = load(card, tmp_path).labels
+    some = load(card, tmp_path, skip=3, n=20)
+    assert np.bincount(some.labels).tolist() == [2] * 10
+    np.testing.assert_array_equal(some.labels, labels[3:23])
+    assert np.bincount(load(card, tmp_path, n=13).labels).tolist() == [2, 2, 2, 1, 1, 1, 1, 1, 1, 1]
+
+
+def test_progress_counts_the_recordings_asked_for(card: DatasetCard, tmp_path: Path) -> None:
+    seen = []
+    load(card, tmp_path, skip=5, progress=lambda *step: seen.append(step))
+    assert seen == [(5, 25), (15, 25), (25, 25)]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"split": "tain"}, r"has no split 'tain'; did you mean 'train'"),
+        ({"skip": N}, r"skip \(=30\) must be from 0 to 29"),
+        ({"skip": -1}, r"skip \(=-1\) must be from 0"),
+        ({"n": 0}, r"n \(=0\) must be at least 1"),
+        ({"n": 40}, r"needs 4 recordings of class '0', there are 3; ask for at most 30"),
+    ],
+)
+def test_wrong_wishes(card: DatasetCard, tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ExperimentError, match=message):
+        load(card, tmp_path, **options)
+
+
+def test_wrong_number_of_labels(card: DatasetCard, tmp_path: Path) -> None:
+    (tmp_path / "data/mnist/labels").write_bytes(struct.pack(">2I", 0x801, 1) + b"\x00")
+    with pytest.raises(EventFileError, match=r"30 images, .*labels: 1 labels, expected 30 of each"):
+        load(card, tmp_path)
+
+
+def test_label_without_a_class(card: DatasetCard, tmp_path: Path) -> None:
+    (tmp_path / "data/mnist/labels").write_bytes(struct.pack(">2I", 0x801, N) + bytes([3, 10] * 15))
+    with pytest.raises(EventFileError, match="recording 1 has label 10, the card names 10 classes"):
+        load(card, tmp_path)
+
+
+def test_card_that_does_not_fit_its_format(card: DatasetCard, tmp_path: Path) -> None:
+    wide = card.model_copy(update={"sensor": card.sensor.model_copy(update={"width": 64})})
+    with pytest.raises(CardError, match="sensor: format 'idx' has Sensor"):
+        load(wide, tmp_path)
+    bare = {"train": card.splits["train"].model_copy(update={"labels": None})}
+    with pytest.raises(CardError, match=r"splits\.train\.labels: missing"):
+        load(card.model_copy(update={"splits": bare}), tmp_path)
+
+
+# --- the one that ships ---
+
+
+def test_embedded_images_are_balanced_and_disjoint() -> None:
+    card, folder = load_dataset("mnist-saccades"), shipped_folder("datasets")
+    images = []
+    for split in card.splits.values():
+        labels = idx.read_labels(folder / str(split.labels))
+        assert np.bincount(labels).tolist() == [split.n // 10] * 10
+        images.append(idx.read_images(folder / split.data[0]))
+        assert len(images[-1]) == split.n
+    everything = np.concatenate(images).reshape(-1, 784)
+    assert len(np.unique(everything, axis=0)) == len(everything)
+
+
+def test_embedded_images_leave_out_those_whose_recordings_are_the_test(real_data: Path) -> None:
+    card, folder = load_dataset("mnist-saccades"), shipped_folder("datasets")
+    for names, part, spared in ((("train", "validation"), "train", 1000), (("test",), "t10k", 100)):
+        mnist = idx.read_images(real_data / f"mnist/{part}-images-idx3-ubyte.gz")
+        where = {image.tobytes(): i for i, image in enumerate(mnist)}
+        for name in names:
+            chosen = [where[image.tobytes()] for image in idx.read_images(folder / card.splits[name].data[0])]
+            assert chosen == sorted(chosen)
+            assert chosen[0] >= spared
+
+
+def test_embedded_default_loads_without_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEUROSIM_DATA", str(tmp_path / "nowhere"))
+    events = datasets.load("mnist-saccades", "validation", n=10, camera=FAST)
+    assert sorted(events.labels) == list(range(10))
+    assert np.diff(events.offsets).min() > 100
+
+
+# --- the recorded ones ---
+
+
+def recordings(folder: Path, ids: range) -> None:
+    for i in ids:
+        file = folder / f"{i % 10}/{i:05}.bin"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(bytes([i % 34, 3, 128, 0, i]))
+
+
+def test_nmnist_takes_what_is_there(tmp_path: Path) -> None:
+    recordings(tmp_path / "nmnist/Test", range(1, 13))
+    some = datasets.load("nmnist", "all", data_dir=tmp_path)
+    assert some.labels.tolist() == [i % 10 for i in range(1, 13)]
+    recordings(tmp_path / "nmnist/Train", range(5, 8))
+    assert datasets.load("nmnist", "all", data_dir=tmp_path).t.tolist() == [5, 6, 7, *range(1, 13)]
+    assert len(datasets.load("nmnist", "train", data_dir=tmp_path)) == 3
+
+
+def test_changed_recording_is_read_again(tmp_path: Path) -> None:
+    recordings(tmp_path / "nmnist/Train", range(1, 4))
+    before = datasets.load("nmnist", "train", data_dir=tmp_path)
+    (tmp_path / "nmnist/Train/2/00002.bin").write_bytes(b"")
+    after = datasets.load("nmnist", "train", data_dir=tmp_path)
+    assert np.diff(before.offsets).tolist() == [1, 1, 1]
+    assert np.diff(after.offsets).tolist() == [1, 0, 1]
+
+
+def test_recordings_without_any_event(tmp_path: Path) -> None:
+    (tmp_path / "nmnist/Train/4").mkdir(parents=True)
+    (tmp_path / "nmnist/Train/4/00001.bin").write_bytes(b"")
+    events = datasets.load("nmnist", "train", data_dir=tmp_path)
+    assert (len(events), len(events.t)) == (1, 0)
+
+
+def test_real_recordings_load_as_they_read(real_data: Path) -> None:
+    found = nmnist.list_recordings(real_data / "nmnist/Train")[:30]
+    events = datasets.load("nmnist", "train", data_dir=real_data)
+    same(events[:30], nmnist.read_recordings(found))
+
+
+def test_ntidigits_loads_isolated_digits(tmp_path: Path) -> None:
+    (tmp_path / "ntidigits").mkdir()
+    names = ["man-ae-a-o", "man-ae-a-12", "man-ae-a-1"]
+    with h5py.File(tmp_path / "ntidigits/n-tidigits.hdf5", "w") as file:
+        file["train_labels"] = np.array(names, "S")
+        for i, name in enumerate(names):
+            file[f"train_addresses/{name}"] = [i, 10 + i]
+            file[f"train_timestamps/{name}"] = [0.0, 0.5]
+    events = datasets.load("ntidigits", "train", data_dir=tmp_path)
+    assert [events.classes[label] for label in events.labels] == ["o", "1"]
+    assert events.channel.tolist() == [0, 10, 2, 12]
+
+
+# --- where the files are ---
+
+
+@pytest.mark.parametrize("name", ["mnist-saccades-full", "nmnist", "ntidigits"])
+def test_missing_files_say_where_and_how(tmp_path: Path, name: str) -> None:
+    message = rf"none of .* in {tmp_path}; name another folder .*'neurosim datasets fetch {name}'"
+    with pytest.raises(DataNotFoundError, match=message):
+        datasets.load(name, "test", data_dir=tmp_path)
+
+
+def test_places_of_the_splits_that_are_there(tmp_path: Path) -> None:
+    recordings(tmp_path / "nmnist/Test", range(1, 2))
+    assert datasets.places(load_dataset("nmnist"), tmp_path) == {"test": tmp_path / "nmnist/Test"}
+    assert list(datasets.places(load_dataset("mnist-saccades"))) == ["train", "validation", "test"]
+
+
+def test_data_dir(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NEUROSIM_DATA", raising=False)
+    assert datasets.data_dir() == cache / "data"
+    monkeypatch.setenv("NEUROSIM_DATA", str(tmp_path))
+    assert datasets.data_dir() == tmp_path
+
+
+def test_every_card_names_files_below_the_data_folder_by_https() -> None:
+    for name in list_cards("dataset"):
+        card = load_dataset(name)
+        places = {place for split in card.splits.values() for place in (*split.data, split.labels)}
+        assert all(file.url.startswith("https://") and file.name in places for file in card.files)
+        assert card.embedded or card.files
