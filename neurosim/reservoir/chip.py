@@ -1,0 +1,133 @@
+"""One chip: a crossbar that was formed and the liquid that runs on it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from neurosim import rng
+from neurosim.array import ArrayConfig, Crossbar, build_crossbar, differential, slow_reads, white_variance
+from neurosim.device import DeviceConfig
+from neurosim.events.types import Binned, Sensor
+from neurosim.reservoir.config import ReservoirConfig
+from neurosim.reservoir.homeostasis import adapt_thresholds, firing_rates
+from neurosim.reservoir.liquid import Liquid, build_liquid
+from neurosim.reservoir.states import Engine, States, simulate
+from neurosim.reservoir.wiring import wire
+
+Float = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Chip:
+    """A device instance.
+
+    Attributes:
+        number: Number of the instance; with ``seed`` it names all its random streams.
+        seed: Seed of the experiment.
+        crossbar: Its cells.
+        liquid: The reservoir on them.
+    """
+
+    number: int
+    seed: int
+    crossbar: Crossbar
+    liquid: Liquid
+
+    def key(self, use: str) -> int:
+        """Key of the white read noise in one use of the chip."""
+        return rng.key(self.seed, f"chip{self.number}/read_noise/{use}")
+
+    def firing_rates(self, binned: Binned) -> Float:
+        """Mean firing rate of every neuron [Hz], float32 (n_neurons,)."""
+        return firing_rates(self.liquid, binned, noise_key=self.key("homeostasis"))
+
+    def calibrated(self, binned: Binned) -> Self:
+        """The chip after homeostasis on unlabelled recordings; itself where the config has none."""
+        config = self.liquid.config.homeostasis
+        if config is None:
+            return self
+        liquid = adapt_thresholds(self.liquid, binned, config, noise_key=self.key("homeostasis"))
+        return replace(self, liquid=liquid)
+
+    def reads(self, n: int) -> Iterator[Float]:
+        """G+ - G- [S] at ``n`` moments ``t_read_gap`` apart, slow read noise included."""
+        if not self.liquid.config.read_noise:
+            return (differential(self.crossbar) for _ in range(n))
+        times = np.arange(n) * self.liquid.config.t_read_gap
+        return slow_reads(self.crossbar, times, seed=self.seed, chip=self.number)
+
+    def states(
+        self,
+        binned: Binned,
+        reads: Iterator[Float],
+        *,
+        use: str,
+        engine: Engine = "numba",
+        progress: Callable[[int], None] | None = None,
+    ) -> States:
+        """States of all recordings.
+
+        The recordings are presented in ``n_reads`` equal parts and the slow read noise is drawn anew for
+        each: it hardly moves within a recording, which lasts less than its correlation time.
+
+        Args:
+            binned: Recordings.
+            reads: Moments of the crossbar; ``n_reads`` are taken.
+            use: Name of the data part, for the white noise.
+            engine: See ``simulate``.
+            progress: Called with the number of recordings just finished.
+        """
+        n_reads = self.liquid.config.n_reads
+        edges = np.arange(n_reads + 1) * len(binned) // n_reads
+        parts = [
+            simulate(
+                self.liquid.reread(next(reads)),
+                binned[start:stop],
+                engine=engine,
+                noise_key=self.key(use),
+                first_recording=int(start),
+                progress=progress,
+            )
+            for start, stop in pairwise(edges)
+        ]
+        x, n_spikes = (np.concatenate(a) for a in zip(*((p.x, p.n_spikes) for p in parts), strict=True))
+        return States(x, n_spikes, None)
+
+
+def make_chip(
+    reservoir: ReservoirConfig,
+    device: DeviceConfig,
+    array: ArrayConfig,
+    *,
+    sensor: Sensor,
+    dt: float,
+    seed: int,
+    number: int = 0,
+) -> Chip:
+    """Form a chip and build the liquid that it makes.
+
+    Args:
+        reservoir, device, array: The three stages' configs.
+        sensor: Pixel grid of the binned recordings.
+        dt: Their time step [s].
+        seed: Seed of the experiment.
+        number: Number of the device instance.
+    """
+    wiring = wire(reservoir, sensor, seed=seed, chip=number)
+    crossbar = build_crossbar(array, device, wiring.shape, seed=seed, chip=number)
+    liquid = build_liquid(
+        reservoir,
+        wiring,
+        differential(crossbar),
+        dt=dt,
+        seed=seed,
+        chip=number,
+        white_variance=white_variance(crossbar),
+        adc_step=crossbar.adc_step,
+        adc_full_scale=crossbar.adc_full_scale,
+    )
+    return Chip(number, seed, crossbar, liquid)

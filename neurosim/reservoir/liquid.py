@@ -1,0 +1,296 @@
+"""The liquid: wiring plus the weights of one chip, as integers times one scale."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_array
+from scipy.sparse.linalg import eigs
+
+from neurosim import rng
+from neurosim.errors import ShapeError
+from neurosim.reservoir.config import ReservoirConfig
+from neurosim.reservoir.kernel import Neurons, Rows
+from neurosim.reservoir.wiring import Synapses, Wiring
+
+Float = npt.NDArray[np.float32]
+
+# A run costs as much as this many bytes of a dense row (measured: 0.8 ns against 0.02 ns a byte).
+ADD_BYTES = 40
+VARIANCE_LEVELS = 255
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """The weights of one chip as it is read at one moment.
+
+    The weight of a synapse is ``q[pair] * sign[synapse] * lsb`` with q an integer (int8 or int16), so
+    that a sum of weights is exact in any order.
+
+    Attributes:
+        wiring: Connections.
+        scaling: Weight of one siemens on the input and on the recurrent rows [1/S].
+        lsb: Weight of one unit.
+        q_in, q_rec: (n_pairs,) integer (or float32) weights of the crossbar's pairs at either scaling; a
+            pair is used on one side only.
+        rec_sign: int8 (n_synapses,), forced signs of the recurrent synapses (Dale's law), or None.
+        variance: uint8 (n_pairs,), white read-noise variance [variance_unit]; empty without noise.
+        variance_unit: One unit of variance [lsb^2].
+    """
+
+    wiring: Wiring
+    scaling: tuple[float, float]
+    lsb: float
+    q_in: npt.NDArray[Any]
+    q_rec: npt.NDArray[Any]
+    rec_sign: npt.NDArray[np.int8] | None
+    variance: npt.NDArray[np.uint8]
+    variance_unit: float
+
+    def reread(self, dg: Float) -> Self:
+        """The same chip at another moment: ``dg`` is G+ - G- [S], float32 (rows, columns)."""
+        q_in, q_rec = _quantise(dg, self.scaling, self.lsb, self.q_in.dtype)
+        return replace(self, q_in=q_in, q_rec=q_rec)
+
+    @cached_property
+    def matrices(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Dense input (n_channels, n_neurons) and recurrent (n_neurons, n_neurons) weights [lsb]."""
+        return self._matrix(self.wiring.inputs, self.q_in), self._matrix(
+            self.wiring.recurrent, self.q_rec, self.rec_sign
+        )
+
+    @cached_property
+    def variances(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """White read-noise variances [variance_unit] of the two matrices."""
+        return self._matrix(self.wiring.inputs, self.variance), self._matrix(
+            self.wiring.recurrent, self.variance
+        )
+
+    def _matrix(
+        self, synapses: Synapses | None, values: npt.NDArray[Any], sign: npt.NDArray[np.int8] | None = None
+    ) -> npt.NDArray[Any]:
+        n = self.wiring.n_neurons
+        matrix = np.zeros((synapses.n_pre if synapses else n, n), values.dtype)
+        if synapses is not None:
+            chosen = values[synapses.pair]
+            matrix[synapses.pre, synapses.post] = chosen if sign is None else np.abs(chosen) * sign
+        return matrix
+
+    @cached_property
+    def _largest_sums(self) -> tuple[int, int]:
+        """Largest sum of absolute input weights, and of recurrent weights, of any neuron [lsb]."""
+        sides = ((self.wiring.inputs, self.q_in), (self.wiring.recurrent, self.q_rec))
+        largest = (
+            np.bincount(side.post, np.abs(q[side.pair].astype(np.float64))).max() if side else 0
+            for side, q in sides
+        )
+        return int(next(largest)), int(next(largest))
+
+    def sum_dtype(self, max_count: int) -> np.dtype[Any]:
+        """Narrowest type in which no sum overflows; a channel counts at most ``max_count`` times a step."""
+        if self.q_in.dtype.kind == "f":
+            return self.q_in.dtype
+        inputs, recurrent = self._largest_sums
+        narrowest = np.int16 if self.q_in.dtype == np.int8 else np.int32
+        return np.promote_types(narrowest, np.min_scalar_type(-(inputs * max_count + recurrent) - 1))
+
+    @cached_property
+    def rows(self) -> tuple[Rows, Rows]:
+        """Input and recurrent weights in the kernel's layout: dense rows, or runs where they are sparse."""
+        return (
+            self._rows(self.wiring.inputs, self.q_in, None),
+            self._rows(self.wiring.recurrent, self.q_rec, self.rec_sign),
+        )
+
+    def _rows(
+        self, synapses: Synapses | None, q: npt.NDArray[Any], sign: npt.NDArray[np.int8] | None
+    ) -> Rows:
+        none = np.empty((0, 0), q.dtype), np.empty((0, 0), np.uint8)
+        if synapses is None:
+            empty = np.empty(0, np.int32)
+            ptr = np.zeros(self.wiring.n_neurons + 1, np.int32)
+            return Rows(*none, ptr, empty, empty, empty, q[:0], self.variance[:0])
+        ptr, post, start, length = _runs(synapses)
+        work = len(length) * ADD_BYTES + len(synapses.pair) * q.dtype.itemsize
+        if sign is None and work < synapses.n_pre * self.wiring.n_neurons * q.dtype.itemsize:
+            return Rows(*none, ptr, post, start, length, q, self.variance)
+        variance = self._matrix(synapses, self.variance) if len(self.variance) else none[1]
+        return Rows(
+            self._matrix(synapses, q, sign), variance, ptr, post, start, length, q[:0], self.variance[:0]
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Liquid:
+    """A reservoir ready to run, for any engine; membranes are kept in units of the weights' lsb.
+
+    Attributes:
+        weights: Connections and weights.
+        config: The config it was built from.
+        dt: Time step [s].
+        threshold: float32 (n_neurons,) [lsb].
+        adc_step, adc_max: Converter step and full scale [lsb]; 0: ideal.
+    """
+
+    weights: Weights
+    config: ReservoirConfig
+    dt: float
+    threshold: Float
+    adc_step: float
+    adc_max: float
+
+    @property
+    def wiring(self) -> Wiring:
+        """Connections."""
+        return self.weights.wiring
+
+    @property
+    def beta(self) -> float:
+        """Share of the membrane potential left after one step."""
+        c = self.config
+        return c.beta if c.beta is not None else float(np.exp(-self.dt / (c.tau_mem or np.inf)))
+
+    @property
+    def alpha(self) -> float:
+        """Share of the synaptic current left after one step; 0 without ``tau_syn``."""
+        return float(np.exp(-self.dt / self.config.tau_syn)) if self.config.tau_syn else 0.0
+
+    @property
+    def n_refractory(self) -> int:
+        """Steps in which a neuron is frozen after a spike."""
+        return min(round(self.config.t_refractory / self.dt), 255)
+
+    def with_thresholds(self, threshold: Float) -> Self:
+        """The same liquid with other thresholds [lsb], float32 (n_neurons,)."""
+        return replace(self, threshold=threshold.astype(np.float32))
+
+    def reread(self, dg: Float) -> Self:
+        """The same liquid with its crossbar read at another moment (see ``Weights.reread``)."""
+        return replace(self, weights=self.weights.reread(dg))
+
+    def neurons(self) -> Neurons:
+        """Membrane constants for the kernel."""
+        return Neurons(
+            self.threshold,
+            np.float32(self.beta),
+            np.float32(self.alpha),
+            self.config.reset == "subtract",
+            self.n_refractory,
+            np.float32(self.adc_step),
+            np.float32(self.adc_max),
+            np.float32(self.weights.variance_unit),
+        )
+
+
+def build_liquid(
+    config: ReservoirConfig,
+    wiring: Wiring,
+    dg: Float,
+    *,
+    dt: float,
+    seed: int,
+    chip: int = 0,
+    white_variance: Float | None = None,
+    adc_step: float = 0.0,
+    adc_full_scale: float = 0.0,
+) -> Liquid:
+    """Give a wiring the weights of a crossbar.
+
+    Args:
+        config: The liquid's config.
+        wiring: Connections.
+        dg: G+ - G- of every pair [S], float32 ``wiring.shape``.
+        dt: Time step [s].
+        seed: Seed of the experiment (stream ``chip<k>/reservoir/sign`` draws which neurons inhibit).
+        chip: Device instance.
+        white_variance: Variance of the white read noise of every pair [S^2]; None: noiseless.
+        adc_step, adc_full_scale: Converter's step and full scale, as the difference of conductance [S] that
+            gives that current at the read voltage; 0: ideal. Rows with the larger of the two scalings are
+            driven at the read voltage.
+
+    Raises:
+        ShapeError: If ``dg`` does not have the wiring's shape.
+    """
+    if dg.shape != wiring.shape:
+        raise ShapeError(f"crossbar of shape {dg.shape} given, the wiring needs {wiring.shape}")
+    scaling_in = config.input_scaling
+    scaling_rec = config.recurrent_scaling or scaling_in
+    sign = None
+    if wiring.recurrent is not None:
+        if config.frac_excitatory is not None:
+            draw = rng.stream(seed, f"chip{chip}/reservoir/sign")
+            excites = draw.permutation(wiring.n_neurons) < round(config.frac_excitatory * wiring.n_neurons)
+            sign = np.where(excites, 1, -1).astype(np.int8)[wiring.recurrent.pre]
+        if config.spectral_radius is not None:
+            radius = _spectral_radius(wiring, dg, sign)
+            scaling_rec = config.spectral_radius * config.v_threshold / radius
+    scaling = (scaling_in, scaling_rec)
+    largest = max(
+        np.max(np.abs(dg.ravel()[s.pair])) * k
+        for s, k in zip((wiring.inputs, wiring.recurrent), scaling, strict=True)
+        if s is not None
+    )
+    # a quarter of head room for slow noise, which moves weights after the scale is chosen
+    lsb = 1.0 if config.weights == "float32" else float(1.25 * largest) / np.iinfo(config.weights).max
+    q_in, q_rec = _quantise(dg, scaling, lsb, np.dtype(config.weights))
+    variance, unit = np.empty(0, np.uint8), 0.0
+    if config.read_noise and white_variance is not None and white_variance.any():
+        scale = np.full(dg.size, scaling_in)
+        if wiring.recurrent is not None:
+            scale[wiring.recurrent.pair] = scaling_rec
+        exact = white_variance.ravel().astype(np.float64) * (scale / lsb) ** 2
+        unit = float(exact.max()) / VARIANCE_LEVELS
+        # rounded at random, so that the sum over many rows keeps even variances far below one unit
+        up = rng.stream(seed, f"chip{chip}/reservoir/variance").random(dg.size)
+        variance = np.floor(exact / unit + up).clip(max=VARIANCE_LEVELS).astype(np.uint8)
+    strongest = max(scaling) if wiring.recurrent is not None else scaling_in
+    return Liquid(
+        weights=Weights(wiring, scaling, lsb, q_in, q_rec, sign, variance, unit),
+        config=config,
+        dt=dt,
+        threshold=np.full(wiring.n_neurons, config.v_threshold / lsb, np.float32),
+        adc_step=adc_step * strongest / lsb,
+        adc_max=adc_full_scale * strongest / lsb,
+    )
+
+
+def _quantise(
+    dg: Float, scaling: tuple[float, float], lsb: float, dtype: np.dtype[Any]
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Weights of all pairs in units of lsb, at the input and at the recurrent scaling."""
+    w_in, w_rec = (dg.ravel().astype(np.float64) * (k / lsb) for k in scaling)
+    if dtype.kind == "f":
+        return w_in.astype(dtype), w_rec.astype(dtype)
+    top = np.iinfo(dtype).max
+    q_in, q_rec = (np.clip(np.rint(w), -top, top).astype(dtype) for w in (w_in, w_rec))
+    return q_in, q_rec
+
+
+def _spectral_radius(wiring: Wiring, dg: Float, sign: npt.NDArray[np.int8] | None) -> float:
+    """Largest absolute eigenvalue of the recurrent G+ - G- [S]."""
+    synapses = wiring.recurrent
+    if synapses is None or wiring.n_neurons < 4:
+        return float(np.max(np.abs(dg)))
+    weights = dg.ravel()[synapses.pair].astype(np.float64)
+    weights = weights if sign is None else np.abs(weights) * sign
+    matrix = csr_array((weights, (synapses.pre, synapses.post)), shape=(wiring.n_neurons,) * 2)
+    start = np.ones(wiring.n_neurons)
+    values = eigs(matrix, k=1, which="LM", v0=start, tol=1e-3, return_eigenvectors=False)
+    return float(np.abs(values[0]))
+
+
+def _runs(synapses: Synapses) -> tuple[npt.NDArray[np.int32], ...]:
+    """Synapses as runs: (ptr, first neuron, first pair, length), by driving side.
+
+    A run goes on while both the neuron and the pair go up by one, so that it is one loop over
+    neighbouring memory.
+    """
+    order = np.lexsort((synapses.post, synapses.pre))
+    pre, post, pair = synapses.pre[order], synapses.post[order], synapses.pair[order]
+    joined = (np.diff(pre) == 0) & (np.diff(post) == 1) & (np.diff(pair) == 1)
+    first = np.flatnonzero(np.concatenate([[len(pre) > 0], ~joined]))
+    length = np.diff(np.concatenate([first, [len(pre)]]))
+    ptr = np.searchsorted(pre[first], np.arange(synapses.n_pre + 1))
+    return tuple(a.astype(np.int32) for a in (ptr, post[first], pair[first], length))
