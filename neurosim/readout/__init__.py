@@ -1,0 +1,25 @@
+"""Trainable projections from liquid states to classes, every one a scikit-learn classifier."""
+
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING
+
+from neurosim.readout.config import Kind, ReadoutConfig
+
+if TYPE_CHECKING:
+    from neurosim.readout.base import Readout
+
+__all__ = ["READOUTS", "ReadoutConfig", "make_readout"]
+
+# By name, because the network readouts import torch and the others do not.
+READOUTS: dict[Kind, str] = {
+    "linear": "neurosim.readout.network:LinearReadout",
+    "mlp": "neurosim.readout.network:MLPReadout",
+    "ridge": "neurosim.readout.convex:RidgeReadout",
+    "logistic": "neurosim.readout.convex:LogisticReadout",
+}
+
+
+def make_readout(config: ReadoutConfig, *, seed: int) -> "Readout":
+    """The untrained readout that ``config`` describes; the same seed trains the same readout."""
+    readout: Readout = resolve_name(READOUTS[config.kind])(**config.knobs(), random_state=seed)
+    return readout
