@@ -1,0 +1,132 @@
+"""A result as one self-contained HTML page."""
+
+import json
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from neurosim.report import figures
+from neurosim.report.facts import percent, plural, quantity, summary
+from neurosim.results import Result
+from neurosim.store import write_text
+
+
+def write_html(result: Result, path: Path, *, law: figures.Law | None = None) -> None:
+    """Write ``result`` as one page that needs no network and no script.
+
+    The same result gives the same bytes, on one machine and version.
+
+    Args:
+        result: What the run left.
+        path: The page, replaced atomically.
+        law: Conductances [S], rising, and the card's probability density [1/S] there, both (n_points,); the
+            histogram leaves out cells outside of them (not formed, stuck). None draws every cell and no law.
+    """
+    write_text(path, _page(result, law))
+
+
+def _page(result: Result, law: figures.Law | None) -> str:
+    example = result.example
+    low, high = map(percent, result.accuracy.ci95)
+    counts = np.sum([chip.confusion for chip in result.chips], axis=0)
+    chips = [
+        (
+            str(chip.chip),
+            f"{percent(score)} ({chip.n_correct:,})",
+            percent(chip.validation_accuracy),
+            percent(chip.train_accuracy),
+            ", ".join(f"{name} {value}" for name, value in chip.readout.items()),
+        )
+        for chip, score in zip(result.chips, result.accuracy.per_chip, strict=True)
+    ]
+    css = resources.files("neurosim.report").joinpath("page.css").read_text("utf-8")
+    return f"""<!DOCTYPE html>
+<html lang="en-GB">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<title>{escape(result.name)} - neurosim</title>
+<style>
+{css}</style>
+</head>
+<body>
+<h1>{escape(result.name)}</h1>
+<p class="headline"><strong>{percent(result.accuracy.mean)}</strong>
+accuracy, 95 % interval {low} to {high}, over {plural(len(result.chips), "chip")} and
+{plural(result.n_test, "test recording")}</p>
+{_table(summary(result)[1:])}
+<h2>Recognition</h2>
+<div class="grid">
+<div>
+{_figure(figures.accuracies(result), "Accuracy of every chip on the test and the validation part.")}
+{_table(chips, ("Chip", f"Test (of {result.n_test:,})", "Validation", "Training", "Readout"), "numbers")}
+</div>
+{_figure(figures.confusion(result), "Answers of all chips; the colour is the share of the true class.")}
+</div>
+<details><summary>Confusion matrix in numbers (rows are true classes, columns answers)</summary>
+{_table(_labelled(result.classes, counts), ("", *result.classes), "numbers")}
+</details>
+<h2>Array and liquid</h2>
+<div class="grid">
+{_figure(figures.conductance(result, law), _cells_drawn(result, law))}
+{_figure(figures.rates(result), "Firing rate of every neuron before and after homeostasis.")}
+</div>
+<h2>One recording: class {escape(example.label)}, answer {escape(example.predicted)}</h2>
+<div class="grid">
+{_figure(figures.picture(example), "Events of the recording, summed over time.")}
+{_figure(figures.raster(example), "Spikes of the liquid of the first chip.")}
+</div>
+<h2>Cost</h2>
+<div class="grid">
+{_figure(figures.energy(result), "Energy per recording, from counted operations.")}
+{_table([(name, f"{n:,.1f}") for name, n in result.operations.items()], ("Operation", "Per recording"))}
+{_table([(name, quantity(s, "s")) for name, s in result.seconds.items()], ("Stage", "Wall time"))}
+</div>
+<h2>Origin</h2>
+{_table(list(result.versions.items()))}
+<details><summary>The resolved experiment</summary>
+<pre>{escape(json.dumps(result.experiment, indent=2, ensure_ascii=False))}</pre>
+</details>
+</body>
+</html>
+"""
+
+
+def _cells_drawn(result: Result, law: figures.Law | None) -> str:
+    """Caption of the conductance histogram."""
+    g = np.concatenate([chip.conductance for chip in result.chips])
+    if law is None:
+        return f"Conductance of {plural(g.size, 'cell')} of all chips."
+    inside = np.count_nonzero((g >= law[0][0]) & (g <= law[0][-1]))
+    return (
+        f"Conductance of {inside:,} of {plural(g.size, 'cell')} of all chips against the card's law; "
+        f"the others ({percent(1 - inside / max(g.size, 1))}) lie outside of its range: not formed, or stuck."
+    )
+
+
+def _labelled(names: Sequence[str], counts: Iterable[Iterable[int]]) -> list[tuple[str, ...]]:
+    return [(name, *map(str, row)) for name, row in zip(names, counts, strict=True)]
+
+
+def _figure(svg: str, caption: str) -> str:
+    """A figure whose caption is also what a screen reader says in place of the drawing."""
+    text = escape(caption)
+    return f'<figure><div role="img" aria-label="{text}">{svg}</div><figcaption>{text}</figcaption></figure>'
+
+
+def _table(rows: Iterable[Sequence[str]], header: Sequence[str] = (), kind: str = "facts") -> str:
+    """A table whose first column names the rows."""
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
+    head = f"\n<tr>{head}</tr>" if header else ""
+    body = "\n".join(
+        f'<tr><th scope="row">{escape(first)}</th>'
+        + "".join(f"<td>{escape(value)}</td>" for value in rest)
+        + "</tr>"
+        for first, *rest in rows
+    )
+    return f'<div class="scroll"><table class="{kind}">{head}\n{body}\n</table></div>'
