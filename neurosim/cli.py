@@ -1,0 +1,253 @@
+"""The command line. No logic: every command calls the function of the library that does the work.
+
+The library is imported inside the commands, so that ``neurosim --help`` answers at once.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+import typer
+from rich.console import Console
+from rich.text import Text
+from typer.core import TyperGroup
+
+from neurosim.errors import NeurosimError
+
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+
+class _Commands(TyperGroup):
+    """Turns what a user can act on into a message and an exit code; a bug keeps its traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except NeurosimError as why:
+            _stop(str(why), BAD_INPUT)
+        except BrokenPipeError:  # `neurosim devices list | head`
+            raise
+        except OSError as why:
+            _stop(f"the run failed: {why}", FAILED)
+        except KeyboardInterrupt:
+            _stop("interrupted; finished stages are cached: the same command goes on from there", INTERRUPTED)
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    Console(stderr=True).print(Text(message, style="red"), soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"neurosim {version('neurosim-codesign')}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False
+)
+devices = typer.Typer(
+    no_args_is_help=True, help="Memory technologies and macros: every number with its source."
+)
+datasets = typer.Typer(
+    no_args_is_help=True, help="Event data sets: what they hold, whether they are here, how to get them."
+)
+app.add_typer(devices, name="devices")
+app.add_typer(datasets, name="datasets")
+
+Engine = Literal["numba", "snntorch", "brian2"]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        help="Folder of the data sets. Default: $NEUROSIM_DATA, else the user's cache.",
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="DIR", file_okay=False, help="Folder of the report. Default: runs/NAME."),
+]
+
+
+@app.callback()
+def main(
+    _show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """From a measured memory technology and a task made of events to what a chip would score and cost.
+
+    Start with: neurosim demo
+    """
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(help="The experiment's TOML file.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change one value; the right side is TOML. May be repeated."
+        ),
+    ] = None,
+    data_dir: Data = None,
+    out: Out = None,
+    engine: Annotated[
+        Engine, typer.Option(help="Simulator of the reservoir; all give the same spikes.")
+    ] = "numba",
+    seed: Annotated[int | None, typer.Option(min=0, help="Short for --set seed=N.")] = None,
+) -> None:
+    """Run an experiment and report it.
+
+    neurosim run examples/nmnist_local.toml --data ~/data
+
+    neurosim run examples/demo.toml --set reservoir.n_neurons=512 --seed 1
+    """
+    seeds = [] if seed is None else [f"seed={seed}"]
+    _run(file, [*(overrides or []), *seeds], data_dir=data_dir, out=out, engine=engine)
+
+
+@app.command()
+def demo(out: Out = None) -> None:
+    """Run the experiment that ships with neurosim: digits seen by an event camera, three simulated chips."""
+    from neurosim.cards import shipped_folder
+
+    _run(shipped_folder("examples") / "demo.toml", [], data_dir=None, out=out, engine="numba")
+
+
+@devices.command("list")
+def devices_list() -> None:
+    """List the device and macro cards."""
+    from neurosim.report.tables import list_hardware
+
+    list_hardware(Console())
+
+
+@devices.command("show")
+def devices_show(
+    name: Annotated[str, typer.Argument(help="A card's name, or the path of its .toml.")],
+) -> None:
+    """Print every number of a card with unit, status and source.
+
+    neurosim devices show taox_1t1r_40nm
+    """
+    from neurosim.report.tables import show_hardware
+
+    show_hardware(name, Console())
+
+
+@devices.command("plot")
+def devices_plot(
+    name: Annotated[str, typer.Argument(help="A device card's name, or the path of its .toml.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", dir_okay=False, help="Image to write (.svg, .png, .pdf). Default: NAME.svg."),
+    ] = None,
+) -> None:
+    """Draw the distributions that a device card stands for.
+
+    neurosim devices plot taox_1t1r_40nm --out taox.svg
+    """
+    from neurosim.cards import load_device
+    from neurosim.report.cards import plot_device
+
+    card = load_device(name)
+    path = out or Path(f"{card.name}.svg")
+    plot_device(card, path)
+    typer.echo(path)
+
+
+@datasets.command("list")
+def datasets_list(data_dir: Data = None) -> None:
+    """List the data sets and which of their parts are on this machine."""
+    from neurosim.report.tables import list_datasets
+
+    list_datasets(Console(), data_dir)
+
+
+@datasets.command("show")
+def datasets_show(
+    name: Annotated[str, typer.Argument(help="A data set's name, or the path of its card.")],
+    data_dir: Data = None,
+) -> None:
+    """Print what a data set holds, its licence and where its files are.
+
+    neurosim datasets show nmnist --data ~/data
+    """
+    from neurosim.report.tables import show_dataset
+
+    show_dataset(name, Console(), data_dir)
+
+
+@datasets.command("fetch")
+def datasets_fetch(
+    name: Annotated[str, typer.Argument(help="A data set's name, or the path of its card.")],
+    data_dir: Data = None,
+) -> None:
+    """Download the files of a data set; an interrupted download goes on where it stopped.
+
+    neurosim datasets fetch nmnist
+    """
+    from neurosim.cards import load_dataset
+    from neurosim.events import datasets as named
+    from neurosim.events.fetch import fetch
+
+    card = load_dataset(name)
+    with _progress() as progress:
+        paths = fetch(card, data_dir or named.data_dir(), progress=progress)
+    for path in paths:
+        typer.echo(path)
+    if not paths:
+        typer.echo(f"{card.name} ships with neurosim: nothing to fetch")
+
+
+def _run(
+    file: Path, overrides: list[str], *, data_dir: Path | None, out: Path | None, engine: Engine
+) -> None:
+    from neurosim import experiment, report
+    from neurosim.cards import load_device
+    from neurosim.report.cards import conductance_law
+
+    chosen = experiment.load_experiment(file, overrides)
+    with _progress() as progress:
+        result = experiment.run(chosen, data_dir=data_dir, engine=engine, progress=progress)
+    report.show(result, Console())
+    law = conductance_law(load_device(chosen.device.card))
+    for path in report.write(result, out or Path("runs") / result.name, law=law):
+        typer.echo(path)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int | None], None]]:
+    """Progress bars, one for every name that the callback is called with."""
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        tasks: dict[str, Any] = {}
+
+        def progress(name: str, done: int, total: int | None) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=total)
+            bars.update(tasks[name], completed=done, total=total)
+
+        yield progress

@@ -1,0 +1,391 @@
+"""From a TOML file to a result: reads top to bottom as the data flow.
+
+device card -> crossbar -> liquid -> states -> readout -> Result
+recordings  -> steps ---------^
+"""
+
+import importlib.metadata
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, model_validator
+
+from neurosim import rng, store
+from neurosim.array import ArrayConfig, count_operations, energy
+from neurosim.cards import load_dataset, load_device, load_macro
+from neurosim.config import StrictModel, fingerprint, read_toml, validate
+from neurosim.device import DeviceConfig
+from neurosim.errors import ExperimentError
+from neurosim.events import datasets
+from neurosim.events.binning import BinningConfig, bin_events
+from neurosim.events.camera import CameraConfig
+from neurosim.events.types import Binned, Events
+from neurosim.readout import ReadoutConfig, make_readout
+from neurosim.reservoir.chip import Chip, make_chip
+from neurosim.reservoir.config import ReservoirConfig
+from neurosim.reservoir.states import Engine, simulate
+from neurosim.results import ChipResult, Example, Result, accuracy_interval
+
+# called with the name of a stage, how much of it is done and how much there is
+Progress = Callable[[str, int, int], None]
+Part = Literal["train", "validation", "test"]
+PARTS: tuple[Part, ...] = ("train", "validation", "test")
+PACKAGES = ("neurosim-codesign", "numpy", "numba", "scipy", "scikit-learn", "torch", "snntorch", "brian2")
+
+
+class DataPart(StrictModel):
+    """Recordings of one part.
+
+    Attributes:
+        dataset: Name or path of a dataset card.
+        split: A split of the card, or ``all`` for every split that is there.
+        skip: Recordings left out at the beginning.
+        n: Number of recordings, evenly over the classes; None takes all.
+    """
+
+    dataset: str = "mnist-saccades"
+    split: str
+    skip: int = Field(0, ge=0)
+    n: int | None = Field(None, ge=1)
+
+
+class DataConfig(StrictModel):
+    """Training, validation and test recordings, named apart.
+
+    Attributes:
+        train, test: The two parts.
+        validation: The part that chooses; None holds out ``validation_share`` of the training part.
+        validation_share: That share, drawn evenly over the classes.
+        camera: Constants of the simulated camera, for data sets made from images.
+    """
+
+    train: DataPart
+    test: DataPart
+    validation: DataPart | None = None
+    validation_share: float = Field(0.1, gt=0, lt=1)
+    camera: CameraConfig = CameraConfig()
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if self.test in (self.train, self.validation):
+            raise ValueError("test is the same part as another one; a score on it would mean nothing")
+        return self
+
+
+class Experiment(StrictModel):
+    """One experiment, as its TOML file says it.
+
+    Attributes:
+        name: Name in reports.
+        seed: Seed of every random stream.
+        chips: Device instances; the result is their mean with its interval.
+        data, events, device, array, reservoir, readout: Configs of the stages.
+    """
+
+    schema_: Literal["neurosim.experiment/1"] = Field(alias="schema")
+    name: str
+    seed: int = Field(0, ge=0)
+    chips: int = Field(3, ge=1)
+    data: DataConfig
+    events: BinningConfig = BinningConfig()
+    device: DeviceConfig = DeviceConfig()
+    array: ArrayConfig = ArrayConfig()
+    reservoir: ReservoirConfig
+    readout: ReadoutConfig = ReadoutConfig()
+
+
+def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Read an experiment's TOML file.
+
+    Args:
+        path: The file.
+        overrides: ``key=value`` with a dotted key and a TOML value; a value that is not TOML is text.
+
+    Raises:
+        ExperimentError: If the file, a key or a value is wrong.
+    """
+    data = read_toml(path, ExperimentError)
+    for override in overrides:
+        key, separator, value = override.partition("=")
+        if not separator or not key.strip():
+            raise ExperimentError(f"--set {override}: expected key=value, e.g. reservoir.n_neurons=512")
+        *tables, name = key.strip().split(".")
+        table = data
+        for part in tables:
+            table = table.setdefault(part, {})
+            if not isinstance(table, dict):
+                raise ExperimentError(f"--set {override}: '{part}' is a value, not a table; shorten the key")
+        try:
+            table[name] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            table[name] = value.strip()
+    return validate(Experiment, data, where=str(path), error=ExperimentError)
+
+
+def resolve(experiment: Experiment) -> dict[str, Any]:
+    """The experiment as plain data with its cards inlined: what its fingerprint is taken of.
+
+    Raises:
+        CardError: If a card is unknown or wrong.
+    """
+    parts = [experiment.data.train, experiment.data.test, experiment.data.validation]
+    names = sorted({part.dataset for part in parts if part is not None})
+    return {
+        **experiment.model_dump(mode="json", by_alias=True),
+        "cards": {
+            "device": load_device(experiment.device.card).model_dump(mode="json"),
+            "macro": load_macro(experiment.array.macro).model_dump(mode="json"),
+            "datasets": [load_dataset(name).model_dump(mode="json") for name in names],
+        },
+    }
+
+
+def run(
+    experiment: Experiment,
+    *,
+    data_dir: Path | None = None,
+    engine: Engine = "numba",
+    progress: Progress | None = None,
+) -> Result:
+    """Run an experiment on all its chips.
+
+    Finished stages are kept in the cache by what they depend on, so that an interrupted run goes on where it
+    stopped and a changed readout does not simulate again.
+
+    Args:
+        experiment: What to run.
+        data_dir: Folder of the data sets; None is ``datasets.data_dir()``.
+        engine: Engine of the spiking dynamics.
+        progress: Called as stages advance.
+
+    Raises:
+        NeurosimError: If a card, a data set or the experiment is wrong; says what to do.
+    """
+    show: Progress = progress or (lambda _stage, _done, _total: None)
+    resolved = resolve(experiment)
+    clock = _Clock()
+    events = _load(experiment, data_dir, show)
+    clock.lap("events")
+    binned = {part: bin_events(events[part], experiment.events) for part in PARTS}
+    content = fingerprint({part: _digest(binned[part]) for part in PARTS})
+    clock.lap("binning")
+    chips, operations = [], {}
+    for number in range(experiment.chips):
+        chip, states = _read(experiment, resolved, number, binned, content, engine, show)
+        clock.lap("liquid")
+        show(f"chip {number}: readout", 0, 1)
+        readout = make_readout(experiment.readout, seed=experiment.seed + number)
+        x = {part: states[f"x_{part}"] for part in PARTS}
+        y = {part: binned[part].labels for part in PARTS}
+        readout.fit(x["train"], y["train"], validation=(x["validation"], y["validation"]))
+        predicted = readout.predict(x["test"])
+        k = len(binned["test"].classes)
+        confusion = np.bincount(y["test"] * k + predicted, minlength=k * k).reshape(k, k)
+        chips.append(
+            ChipResult(
+                chip=number,
+                n_correct=int(np.trace(confusion)),
+                validation_accuracy=float(readout.validation_accuracy_),
+                train_accuracy=float(readout.score(x["train"], y["train"])),
+                confusion=confusion,
+                rate_before=states["rate_before"],
+                rate_after=states["rate_after"],
+                conductance=np.concatenate([chip.crossbar.pos.g.ravel(), chip.crossbar.neg.g.ravel()]),
+                readout=dict(readout.chosen_),
+            )
+        )
+        if number == 0:
+            first, answer = chip, int(predicted[0])
+            operations = _operations(chip, binned["test"], states["n_spikes_test"], x["test"].shape[1], k)
+        show(f"chip {number}: readout", 1, 1)
+        clock.lap("readout")
+    tiles = first.crossbar.tiles
+    homeostasis = experiment.reservoir.homeostasis
+    return Result(
+        name=experiment.name,
+        fingerprint=fingerprint(resolved, content),
+        experiment=resolved,
+        versions={name: _version(name) for name in PACKAGES},
+        accuracy=accuracy_interval([chip.n_correct for chip in chips], len(binned["test"])),
+        n_train=len(binned["train"]),
+        n_validation=len(binned["validation"]),
+        n_test=len(binned["test"]),
+        classes=binned["test"].classes,
+        chips=tuple(chips),
+        cells=tiles.cells,
+        tiles=tiles.n_tiles,
+        utilisation=tiles.utilisation,
+        rates={
+            "before": float(np.mean([chip.rate_before.mean() for chip in chips])),
+            "after": float(np.mean([chip.rate_after.mean() for chip in chips])),
+            **({"target": homeostasis.rate_target} if homeostasis else {}),
+        },
+        energy=energy(operations, first.crossbar.macro, first.crossbar.g_mean),
+        operations=operations,
+        seconds=clock.seconds(),
+        example=_example(first, events["test"], binned["test"], answer),
+    )
+
+
+def _load(experiment: Experiment, data_dir: Path | None, show: Progress) -> dict[Part, Events]:
+    """The three parts' recordings."""
+
+    def load(part: DataPart, name: Part) -> Events:
+        return datasets.load(
+            part.dataset,
+            part.split,
+            data_dir=data_dir,
+            skip=part.skip,
+            n=part.n,
+            seed=experiment.seed,
+            camera=experiment.data.camera,
+            progress=lambda done, total: show(f"events: {name}", done, total),
+        )
+
+    data = experiment.data
+    train, test = load(data.train, "train"), load(data.test, "test")
+    if data.validation is not None:
+        validation = load(data.validation, "validation")
+    else:
+        held = _held_out(train, data.validation_share, experiment.seed)
+        train, validation = train[~held], train[held]
+    if not train.classes == validation.classes == test.classes:
+        raise ExperimentError("data.train, data.validation and data.test do not have the same classes")
+    return {"train": train, "validation": validation, "test": test}
+
+
+def _held_out(events: Events, share: float, seed: int) -> npt.NDArray[np.bool_]:
+    """A random ``share`` of every class."""
+    draw = rng.stream(seed, "data/validation").random(len(events))
+    held = np.zeros(len(events), np.bool_)
+    for label in np.unique(events.labels):
+        members = np.flatnonzero(events.labels == label)
+        held[members[np.argsort(draw[members])[: max(1, round(share * len(members)))]]] = True
+    return held
+
+
+def _read(
+    experiment: Experiment,
+    resolved: dict[str, Any],
+    number: int,
+    binned: dict[Part, Binned],
+    content: str,
+    engine: Engine,
+    show: Progress,
+) -> tuple[Chip, store.Arrays]:
+    """One chip after homeostasis, and its states of all parts: from the cache, or made and kept."""
+    chip = make_chip(
+        experiment.reservoir,
+        experiment.device,
+        experiment.array,
+        sensor=binned["train"].sensor,
+        dt=binned["train"].dt,
+        seed=experiment.seed,
+        number=number,
+    )
+    upstream = [resolved["device"], resolved["array"], resolved["reservoir"], resolved["cards"]["device"]]
+    code = store.code("counter.py", "device", "array", "reservoir")
+    key = fingerprint(upstream, resolved["cards"]["macro"], experiment.seed, number, content, engine, code)
+    path = store.cache_dir() / "states" / key
+    entry = store.load(path)
+    if entry is not None:
+        arrays, _ = entry
+        return replace(chip, liquid=chip.liquid.with_thresholds(arrays["threshold"])), arrays
+    homeostasis = experiment.reservoir.homeostasis
+    sample = binned["train"][: homeostasis.n_recordings if homeostasis else 200]
+    show(f"chip {number}: homeostasis", 0, 1)
+    arrays = {"rate_before": chip.firing_rates(sample)}
+    chip = chip.calibrated(sample)
+    arrays |= {"rate_after": chip.firing_rates(sample), "threshold": chip.liquid.threshold}
+    show(f"chip {number}: homeostasis", 1, 1)
+    reads = chip.reads(len(PARTS) * experiment.reservoir.n_reads)
+    done, total = 0, sum(map(len, binned.values()))
+
+    def advance(n: int) -> None:
+        nonlocal done
+        done += n
+        show(f"chip {number}: liquid", done, total)
+
+    for part in PARTS:
+        states = chip.states(binned[part], reads, use=part, engine=engine, progress=advance)
+        arrays |= {f"x_{part}": states.x, f"n_spikes_{part}": states.n_spikes}
+    store.save(path, arrays, {"experiment": experiment.name, "chip": number})
+    return chip, arrays
+
+
+def _operations(
+    chip: Chip, binned: Binned, n_spikes: npt.NDArray[np.int64], n_states: int, n_classes: int
+) -> dict[str, float]:
+    """Mean operations per recording."""
+    wiring = chip.liquid.wiring
+    active = binned.channels[binned.ptr[0, 0] : binned.ptr[-1, -1]]
+    fan_out = np.bincount(wiring.inputs.pre, minlength=wiring.inputs.n_pre)
+    return count_operations(
+        chip.crossbar.tiles,
+        n_neurons=wiring.n_neurons,
+        reads_per_step=wiring.reads_per_step,
+        input_fan_out=float(fan_out[active].mean()) if len(active) else 0.0,
+        recurrent_fan_out=len(wiring.recurrent.pair) / wiring.n_neurons if wiring.recurrent else 0.0,
+        n_input_events=len(active) / len(binned),
+        n_spikes=float(n_spikes.mean()),
+        n_steps=binned.n_steps,
+        n_features=n_states,
+        n_classes=n_classes,
+    )
+
+
+def _example(chip: Chip, events: Events, binned: Binned, answer: int) -> Example:
+    """The first test recording as the chip sees it."""
+    shown = simulate(chip.liquid, binned[:1], noise_key=chip.key("test"), spikes=True)
+    sensor, one = events.sensor, events[:1]
+    sign = 2 * one.p - 1 if sensor.polarities == 2 else np.ones(len(one.t), np.int64)
+    picture = np.bincount(one.y * sensor.width + one.x, sign, sensor.width * sensor.height)
+    spikes = shown.spikes if shown.spikes is not None else np.zeros((1, 0, 0), np.uint8)
+    return Example(
+        picture=picture.reshape(sensor.height, sensor.width).astype(np.float32),
+        spikes=spikes[0],
+        dt=binned.dt,
+        label=events.classes[one.labels[0]],
+        predicted=events.classes[answer],
+    )
+
+
+def _digest(binned: Binned) -> list[Any]:
+    """What the states depend on of a part, in a few hashes."""
+    return [
+        store.digest(binned.channels),
+        store.digest(binned.ptr),
+        store.digest(binned.labels),
+        repr(binned.sensor),
+        binned.dt,
+    ]
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+@dataclass
+class _Clock:
+    """Wall time by stage."""
+
+    def __post_init__(self) -> None:
+        self._start = self._last = perf_counter()
+        self._laps: dict[str, float] = {}
+
+    def lap(self, stage: str) -> None:
+        now = perf_counter()
+        self._laps[stage] = self._laps.get(stage, 0.0) + now - self._last
+        self._last = now
+
+    def seconds(self) -> dict[str, float]:
+        return {**self._laps, "total": perf_counter() - self._start}
