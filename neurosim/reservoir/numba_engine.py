@@ -31,7 +31,7 @@ def run_batch(
         recurrent,
         liquid.neurons(),
         np.empty(0, liquid.weights.sum_dtype(binned.max_count)),
-        np.uint64(noise_key),
+        noise_key,
         first_recording,
         readings.segment,
         readings.step_weight,
