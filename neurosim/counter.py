@@ -22,8 +22,6 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit, types, uint64
 from numba.extending import intrinsic
 
-Key = int | np.uint64
-
 LN2 = np.float32(math.log(2.0))
 TURN = np.float32(2.0**-34 * 2.0 * math.pi)
 
@@ -49,22 +47,22 @@ def _float(typingctx: Any, value: Any) -> Any:
 
 
 @njit(cache=True, error_model="numpy")
-def mix(key: Key, counter: int) -> np.uint64:
+def mix(key: int, counter: int) -> int:
     """64 random bits of (key, counter)."""
     z = uint64(key) + (uint64(counter) + uint64(1)) * uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> uint64(30))) * uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> uint64(27))) * uint64(0x94D049BB133111EB)
-    return z ^ (z >> uint64(31))
+    return z ^ (z >> uint64(31))  # type: ignore[return-value]
 
 
 @njit(cache=True, error_model="numpy")
-def uniform(key: Key, counter: int) -> float:
+def uniform(key: int, counter: int) -> float:
     """One number in (0, 1), 53 bits fine."""
     return (float(mix(key, counter) >> uint64(11)) + 0.5) * 2.0**-53
 
 
 @njit(cache=True, error_model="numpy")
-def normal(key: Key, counter: int) -> float:
+def normal(key: int, counter: int) -> float:
     """One standard normal number."""
     radius = math.sqrt(-2.0 * math.log(uniform(key, 2 * counter)))
     return radius * math.cos(2.0 * math.pi * uniform(key, 2 * counter + 1))
@@ -82,11 +80,11 @@ def _hash32(x: np.uint32) -> np.uint32:
 
 
 @njit(cache=True, error_model="numpy")
-def fill_normals(key: Key, counter: int, out: npt.NDArray[np.float32]) -> None:
+def fill_normals(key: int, counter: int, out: npt.NDArray[np.float32]) -> None:
     """Fill ``out`` with the standard normals of (key, counter).
 
     Args:
-        key: Key of the stream.
+        key: int of the stream.
         counter: Which block of the stream; every block is an independent sequence.
         out: float32 (n,), written. Which number stands where depends on n, so a block has one length.
     """
@@ -100,7 +98,7 @@ def fill_normals(key: Key, counter: int, out: npt.NDArray[np.float32]) -> None:
         u = np.uint32(_hash32(np.uint32(lane + first)) | np.uint32(1))
         a = _hash32(np.uint32(lane + second))
         # -ln(u / 2^32): the exponent's part plus 2 artanh(s) of the mantissa m in [1/sqrt 2, sqrt 2)
-        raw = np.int32(_bits(np.float32(u)) - np.int32(0x3F3504F3))
+        raw = np.int32(_bits(np.float32(u)) - np.int32(0x3F3504F3))  # type: ignore[call-arg]
         exponent = np.int32(raw >> np.int32(23))
         m = _float(np.int32((raw & np.int32(0x7FFFFF)) + np.int32(0x3F3504F3)))
         s = (m - np.float32(1)) / (m + np.float32(1))

@@ -21,6 +21,6 @@ def stream(seed: int, name: str) -> np.random.Generator:
 
 
 def key(seed: int, name: str) -> int:
-    """64-bit key of the stream ``name``, for kernels that draw by counter (see ``counter.py``)."""
+    """63-bit key of the stream ``name``, for kernels that draw by counter: always an int64 to Numba."""
     state = np.random.SeedSequence(_entropy(seed, name)).generate_state(1, np.uint64)
-    return int(state[0])
+    return int(state[0] >> np.uint64(1))

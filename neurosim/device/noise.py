@@ -133,7 +133,7 @@ def _slow_steps(
     low, high = noise.tau_min.value, noise.tau_max.value
     taus = np.geomspace(low, high, 1 + int(np.ceil(MODES_PER_DECADE * np.log10(high / low))))
     modes = np.zeros((len(taus), int(np.prod(shape))), np.float32)
-    key = rng.key(seed, f"{name}/slow") >> 1  # below 2^63, so that Numba sees one type of key
+    key = rng.key(seed, f"{name}/slow")
 
     random = rng.stream(seed, f"{name}/telegraph")
     cells = np.flatnonzero(random.random(modes.shape[1]) < number(noise.p_telegraph))

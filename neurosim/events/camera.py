@@ -143,7 +143,7 @@ def simulate_camera(
             f"{n} images, labels {labels.shape} and ids {numbers.shape}: give one label and one id per image"
         )
     path = saccade_path()
-    key = rng.key(seed, name) >> 1  # always a signed integer to Numba, which compiles for one type
+    key = rng.key(seed, name)
     pixel = _Pixel(
         tau=config.tau,
         refractory=config.refractory,
