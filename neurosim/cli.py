@@ -89,7 +89,9 @@ def main(
 
 @app.command()
 def run(
-    file: Annotated[Path, typer.Argument(help="The experiment's TOML file.")],
+    experiment: Annotated[
+        str, typer.Argument(help="The experiment's TOML file, or the name of a shipped example.")
+    ],
     overrides: Annotated[
         list[str] | None,
         typer.Option(
@@ -105,20 +107,18 @@ def run(
 ) -> None:
     """Run an experiment and report it.
 
-    neurosim run examples/nmnist_local.toml --data ~/data
+    neurosim run nmnist_local --data ~/data
 
-    neurosim run examples/demo.toml --set reservoir.n_neurons=512 --seed 1
+    neurosim run my_chip.toml --set reservoir.n_neurons=512 --seed 1
     """
     seeds = [] if seed is None else [f"seed={seed}"]
-    _run(file, [*(overrides or []), *seeds], data_dir=data_dir, out=out, engine=engine)
+    _run(experiment, [*(overrides or []), *seeds], data_dir=data_dir, out=out, engine=engine)
 
 
 @app.command()
 def demo(out: Out = None) -> None:
     """Run the experiment that ships with neurosim: digits seen by an event camera, three simulated chips."""
-    from neurosim.cards import shipped_folder
-
-    _run(shipped_folder("examples") / "demo.toml", [], data_dir=None, out=out, engine="numba")
+    _run("demo", [], data_dir=None, out=out, engine="numba")
 
 
 @devices.command("list")
@@ -208,13 +208,13 @@ def datasets_fetch(
 
 
 def _run(
-    file: Path, overrides: list[str], *, data_dir: Path | None, out: Path | None, engine: Engine
+    source: str, overrides: list[str], *, data_dir: Path | None, out: Path | None, engine: Engine
 ) -> None:
     from neurosim import experiment, report
     from neurosim.cards import load_device
     from neurosim.report.cards import conductance_law
 
-    chosen = experiment.load_experiment(file, overrides)
+    chosen = experiment.load_experiment(source, overrides)
     with _progress() as progress:
         result = experiment.run(chosen, data_dir=data_dir, engine=engine, progress=progress)
     report.show(result, Console())

@@ -7,7 +7,7 @@ recordings  -> steps ---------^
 import importlib.metadata
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal, Self
@@ -17,11 +17,11 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from neurosim import rng, store
-from neurosim.array import ArrayConfig, count_operations, energy
-from neurosim.cards import load_dataset, load_device, load_macro
+from neurosim.array import ArrayConfig, build_crossbar, count_operations, energy
+from neurosim.cards import load_dataset, load_device, load_macro, shipped_folder
 from neurosim.config import StrictModel, fingerprint, read_toml, validate
 from neurosim.device import DeviceConfig
-from neurosim.errors import ExperimentError
+from neurosim.errors import ExperimentError, did_you_mean
 from neurosim.events import datasets
 from neurosim.events.binning import BinningConfig, bin_events
 from neurosim.events.camera import CameraConfig
@@ -89,7 +89,7 @@ class Experiment(StrictModel):
     """
 
     schema_: Literal["neurosim.experiment/1"] = Field(alias="schema")
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
     seed: int = Field(0, ge=0)
     chips: int = Field(3, ge=1)
     data: DataConfig
@@ -100,16 +100,25 @@ class Experiment(StrictModel):
     readout: ReadoutConfig = ReadoutConfig()
 
 
-def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+def load_experiment(source: Path | str, overrides: Sequence[str] = ()) -> Experiment:
     """Read an experiment's TOML file.
 
     Args:
-        path: The file.
+        source: The file, or the name of a shipped example.
         overrides: ``key=value`` with a dotted key and a TOML value; a value that is not TOML is text.
 
     Raises:
         ExperimentError: If the file, a key or a value is wrong.
     """
+    path = Path(source)
+    if path.suffix != ".toml":
+        examples = {file.stem: file for file in shipped_folder("examples").glob("*.toml")}
+        if str(source) not in examples:
+            raise ExperimentError(
+                f"unknown example '{source}'; {did_you_mean(str(source), examples)} "
+                "(your own experiment: give the path of its .toml)"
+            )
+        path = examples[str(source)]
     data = read_toml(path, ExperimentError)
     for override in overrides:
         key, separator, value = override.partition("=")
@@ -169,10 +178,15 @@ def run(
     """
     show: Progress = progress or (lambda _stage, _done, _total: None)
     resolved = resolve(experiment)
+    # one pair of cells: a voltage or an age outside the card's range is found before the data are read
+    build_crossbar(experiment.array, experiment.device, (1, 1), seed=experiment.seed, chip=0)
     clock = _Clock()
     events = _load(experiment, data_dir, show)
     clock.lap("events")
-    binned = {part: bin_events(events[part], experiment.events) for part in PARTS}
+    binned = {part: bin_events(recordings, experiment.events) for part, recordings in events.items()}
+    if "validation" not in binned:
+        held = _held_out(binned["train"], experiment.data.validation_share, experiment.seed)
+        binned |= {"train": binned["train"][~held], "validation": binned["train"][held]}
     content = fingerprint({part: _digest(binned[part]) for part in PARTS})
     clock.lap("binning")
     chips, operations = [], {}
@@ -234,7 +248,7 @@ def run(
 
 
 def _load(experiment: Experiment, data_dir: Path | None, show: Progress) -> dict[Part, Events]:
-    """The three parts' recordings."""
+    """Recordings of the parts that the experiment names."""
 
     def load(part: DataPart, name: Part) -> Events:
         return datasets.load(
@@ -248,25 +262,26 @@ def _load(experiment: Experiment, data_dir: Path | None, show: Progress) -> dict
             progress=lambda done, total: show(f"events: {name}", done, total),
         )
 
-    data = experiment.data
-    train, test = load(data.train, "train"), load(data.test, "test")
-    if data.validation is not None:
-        validation = load(data.validation, "validation")
-    else:
-        held = _held_out(train, data.validation_share, experiment.seed)
-        train, validation = train[~held], train[held]
-    if not train.classes == validation.classes == test.classes:
-        raise ExperimentError("data.train, data.validation and data.test do not have the same classes")
-    return {"train": train, "validation": validation, "test": test}
+    parts = {part: getattr(experiment.data, part) for part in PARTS}
+    events = {name: load(part, name) for name, part in parts.items() if part is not None}
+    if len({(part.sensor, part.classes) for part in events.values()}) > 1:
+        raise ExperimentError("data.train, .validation and .test differ in sensor or classes; name others")
+    return events
 
 
-def _held_out(events: Events, share: float, seed: int) -> npt.NDArray[np.bool_]:
-    """A random ``share`` of every class."""
-    draw = rng.stream(seed, "data/validation").random(len(events))
-    held = np.zeros(len(events), np.bool_)
-    for label in np.unique(events.labels):
-        members = np.flatnonzero(events.labels == label)
-        held[members[np.argsort(draw[members])[: max(1, round(share * len(members)))]]] = True
+def _held_out(train: Binned, share: float, seed: int) -> npt.NDArray[np.bool_]:
+    """A random ``share`` of every class, at least one recording and never all."""
+    draw = rng.stream(seed, "data/validation").random(len(train))
+    held = np.zeros(len(train), np.bool_)
+    for label in np.unique(train.labels):
+        members = np.flatnonzero(train.labels == label)
+        if len(members) < 2:
+            raise ExperimentError(
+                f"data.train has one recording of class '{train.classes[label]}', so that none can be held "
+                "out for validation; raise data.train.n, or name data.validation"
+            )
+        n = min(max(1, round(share * len(members))), len(members) - 1)
+        held[members[np.argsort(draw[members])[:n]]] = True
     return held
 
 
@@ -290,7 +305,7 @@ def _read(
         number=number,
     )
     upstream = [resolved["device"], resolved["array"], resolved["reservoir"], resolved["cards"]["device"]]
-    code = store.code("counter.py", "device", "array", "reservoir")
+    code = store.code("rng.py", "counter.py", "device", "array", "reservoir")
     key = fingerprint(upstream, resolved["cards"]["macro"], experiment.seed, number, content, engine, code)
     path = store.cache_dir() / "states" / key
     entry = store.load(path)
@@ -374,11 +389,10 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-@dataclass
 class _Clock:
     """Wall time by stage."""
 
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
         self._start = self._last = perf_counter()
         self._laps: dict[str, float] = {}
 
