@@ -25,9 +25,9 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.runtime
-	@test -f 'benchmarks/perf/$(NAME).py' || { echo 'make bench NAME=..., one of:' \
-	  $(basename $(notdir $(wildcard benchmarks/perf/*.py))) >&2; exit 2; }
-	$(BIN)/python 'benchmarks/perf/$(NAME).py'
+	@test -n '$(and $(NAME),$(wildcard benchmarks/*/$(NAME).py))' || { echo 'make bench NAME=..., one of:' \
+	  $(basename $(notdir $(wildcard benchmarks/*/*.py))) >&2; exit 2; }
+	$(BIN)/python benchmarks/*/'$(NAME).py' $(DATA)
 
 # The extra `peers` without torchvision and torchaudio, which would bring a CUDA build of torch.
 peers: $(VENV)/.runtime

@@ -4,10 +4,11 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
+from operator import methodcaller
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from neurosim.errors import NeurosimError, did_you_mean
 
@@ -15,9 +16,21 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class StrictModel(BaseModel):
-    """Frozen pydantic model that refuses unknown keys and silent conversions."""
+    """Frozen pydantic model that refuses unknown keys and silent conversions.
+
+    TOML has no null: ``false`` says None for every key that may be None and not bool.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _false_is_none(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        kinds = {name: get_args(field.annotation) for name, field in cls.model_fields.items()}
+        off = {name for name, kind in kinds.items() if type(None) in kind and bool not in kind}
+        return {key: None if value is False and key in off else value for key, value in data.items()}
 
 
 def read_toml(path: Path, error: type[NeurosimError]) -> dict[str, Any]:
@@ -68,21 +81,16 @@ def _fields(model: type[BaseModel], path: Iterable[str]) -> list[str]:
     """Names of the keys allowed at ``path`` inside ``model``; empty where the path is not a model."""
     current: Any = model
     for part in path:
-        if part.isdigit():  # place in a list of tables
-            continue
         field = getattr(current, "model_fields", {}).get(part)
-        if field is None:
-            return []
+        if field is None:  # place in a list, or key of a table whose keys are free
+            continue
         inner = [field.annotation, *getattr(field.annotation, "__args__", ())]
         current = next((a for a in inner if hasattr(a, "model_fields")), None)
-    return list(getattr(current, "model_fields", {}))
+    return [field.alias or name for name, field in getattr(current, "model_fields", {}).items()]
 
 
 def fingerprint(*parts: Any) -> str:
-    """SHA-256 of the canonical JSON of ``parts`` (models, mappings, numbers, strings)."""
-
-    def plain(value: Any) -> Any:
-        return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
-
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=plain)
+    """SHA-256 of the canonical JSON of ``parts`` (models, mappings, sequences, numbers, strings)."""
+    dump = methodcaller("model_dump", mode="json")
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=dump)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -54,6 +54,14 @@ class DataPart(StrictModel):
     skip: int = Field(0, ge=0)
     n: int | None = Field(None, ge=1)
 
+    def overlaps(self, other: Self) -> bool:
+        """Whether both are sure to share recordings."""
+        return (self.dataset, self.split) == (other.dataset, other.split) and (
+            self.skip == other.skip
+            or (self.n is None and self.skip < other.skip)
+            or (other.n is None and other.skip < self.skip)
+        )
+
 
 class DataConfig(StrictModel):
     """Training, validation and test recordings, named apart.
@@ -73,8 +81,12 @@ class DataConfig(StrictModel):
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
-        if self.test in (self.train, self.validation):
-            raise ValueError("test is the same part as another one; a score on it would mean nothing")
+        for name, part in (("train", self.train), ("validation", self.validation)):
+            if part is not None and part.overlaps(self.test):
+                raise ValueError(
+                    f"test takes recordings of {name}, and a score on them would mean nothing; "
+                    "give it another split or skip"
+                )
         return self
 
 
@@ -111,7 +123,7 @@ def load_experiment(source: Path | str, overrides: Sequence[str] = ()) -> Experi
         ExperimentError: If the file, a key or a value is wrong.
     """
     path = Path(source)
-    if path.suffix != ".toml":
+    if path.suffix != ".toml" and not path.exists():
         examples = {file.stem: file for file in shipped_folder("examples").glob("*.toml")}
         if str(source) not in examples:
             raise ExperimentError(
@@ -189,34 +201,15 @@ def run(
         binned |= {"train": binned["train"][~held], "validation": binned["train"][held]}
     content = fingerprint({part: _digest(binned[part]) for part in PARTS})
     clock.lap("binning")
-    chips, operations = [], {}
+    scores = []
     for number in range(experiment.chips):
         chip, states = _read(experiment, resolved, number, binned, content, engine, show)
         clock.lap("liquid")
         show(f"chip {number}: readout", 0, 1)
-        readout = make_readout(experiment.readout, seed=experiment.seed + number)
-        x = {part: states[f"x_{part}"] for part in PARTS}
-        y = {part: binned[part].labels for part in PARTS}
-        readout.fit(x["train"], y["train"], validation=(x["validation"], y["validation"]))
-        predicted = readout.predict(x["test"])
-        k = len(binned["test"].classes)
-        confusion = np.bincount(y["test"] * k + predicted, minlength=k * k).reshape(k, k)
-        chips.append(
-            ChipResult(
-                chip=number,
-                n_correct=int(np.trace(confusion)),
-                validation_accuracy=float(readout.validation_accuracy_),
-                train_accuracy=float(readout.score(x["train"], y["train"])),
-                confusion=confusion,
-                rate_before=states["rate_before"],
-                rate_after=states["rate_after"],
-                conductance=np.concatenate([chip.crossbar.pos.g.ravel(), chip.crossbar.neg.g.ravel()]),
-                readout=dict(readout.chosen_),
-            )
-        )
+        score, predicted = _train(experiment, chip, states, binned)
+        scores.append(score)
         if number == 0:
-            first, answer = chip, int(predicted[0])
-            operations = _operations(chip, binned["test"], states["n_spikes_test"], x["test"].shape[1], k)
+            first, answer, operations = chip, int(predicted[0]), _operations(chip, binned["test"], states)
         show(f"chip {number}: readout", 1, 1)
         clock.lap("readout")
     tiles = first.crossbar.tiles
@@ -226,18 +219,18 @@ def run(
         fingerprint=fingerprint(resolved, content),
         experiment=resolved,
         versions={name: _version(name) for name in PACKAGES},
-        accuracy=accuracy_interval([chip.n_correct for chip in chips], len(binned["test"])),
+        accuracy=accuracy_interval([score.n_correct for score in scores], len(binned["test"])),
         n_train=len(binned["train"]),
         n_validation=len(binned["validation"]),
         n_test=len(binned["test"]),
         classes=binned["test"].classes,
-        chips=tuple(chips),
+        chips=tuple(scores),
         cells=tiles.cells,
         tiles=tiles.n_tiles,
         utilisation=tiles.utilisation,
         rates={
-            "before": float(np.mean([chip.rate_before.mean() for chip in chips])),
-            "after": float(np.mean([chip.rate_after.mean() for chip in chips])),
+            "before": float(np.mean([score.rate_before.mean() for score in scores])),
+            "after": float(np.mean([score.rate_after.mean() for score in scores])),
             **({"target": homeostasis.rate_target} if homeostasis else {}),
         },
         energy=energy(operations, first.crossbar.macro, first.crossbar.g_mean),
@@ -334,10 +327,33 @@ def _read(
     return chip, arrays
 
 
-def _operations(
-    chip: Chip, binned: Binned, n_spikes: npt.NDArray[np.int64], n_states: int, n_classes: int
-) -> dict[str, float]:
-    """Mean operations per recording."""
+def _train(
+    experiment: Experiment, chip: Chip, states: store.Arrays, binned: dict[Part, Binned]
+) -> tuple[ChipResult, npt.NDArray[np.int64]]:
+    """Train a readout on a chip's states and score it; also its answers to the test part."""
+    x = {part: states[f"x_{part}"] for part in PARTS}
+    y = {part: binned[part].labels for part in PARTS}
+    readout = make_readout(experiment.readout, seed=experiment.seed + chip.number)
+    readout.fit(x["train"], y["train"], validation=(x["validation"], y["validation"]))
+    predicted = readout.predict(x["test"])
+    k = len(binned["test"].classes)
+    confusion = np.bincount(y["test"] * k + predicted, minlength=k * k).reshape(k, k)
+    score = ChipResult(
+        chip=chip.number,
+        n_correct=int(np.trace(confusion)),
+        validation_accuracy=float(readout.validation_accuracy_),
+        train_accuracy=float(readout.score(x["train"], y["train"])),
+        confusion=confusion,
+        rate_before=states["rate_before"],
+        rate_after=states["rate_after"],
+        conductance=np.concatenate([chip.crossbar.pos.g.ravel(), chip.crossbar.neg.g.ravel()]),
+        readout=dict(readout.chosen_),
+    )
+    return score, predicted
+
+
+def _operations(chip: Chip, binned: Binned, states: store.Arrays) -> dict[str, float]:
+    """Mean operations per recording of the test part."""
     wiring = chip.liquid.wiring
     active = binned.channels[binned.ptr[0, 0] : binned.ptr[-1, -1]]
     fan_out = np.bincount(wiring.inputs.pre, minlength=wiring.inputs.n_pre)
@@ -348,10 +364,10 @@ def _operations(
         input_fan_out=float(fan_out[active].mean()) if len(active) else 0.0,
         recurrent_fan_out=len(wiring.recurrent.pair) / wiring.n_neurons if wiring.recurrent else 0.0,
         n_input_events=len(active) / len(binned),
-        n_spikes=float(n_spikes.mean()),
+        n_spikes=float(states["n_spikes_test"].mean()),
         n_steps=binned.n_steps,
-        n_features=n_states,
-        n_classes=n_classes,
+        n_features=states["x_test"].shape[1],
+        n_classes=len(binned.classes),
     )
 
 

@@ -1,10 +1,12 @@
 """Arrays on disk: written atomically, checked when opened, read by memory map.
 
-An entry is a folder ``<name>/`` of plain ``.npy`` files and a ``manifest.json`` with the SHA-256 of
-each. It appears by a single rename, so a reader sees all of it or nothing.
+An entry is a folder ``<name>/`` of plain ``.npy`` files and a ``manifest.json`` with the digest of
+each. It appears by a single rename, and what a reader has mapped is what it checks, so that it sees all
+of one writer's entry or nothing.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -29,14 +31,24 @@ def cache_dir() -> Path:
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its name only if the block succeeds."""
+    """A temporary path beside ``path`` that takes its name only if the block succeeds.
+
+    Of several writers the last one wins. A folder replaces a folder, a file never does.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
-        yield folder / path.name
-        if path.is_dir():  # a folder cannot be renamed over one that is not empty
-            shutil.rmtree(path)
-        (folder / path.name).replace(path)
+        new = folder / path.name
+        yield new
+        while True:
+            try:
+                new.replace(path)
+                break
+            except OSError as why:
+                if why.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+            with contextlib.suppress(FileNotFoundError):  # another writer has just moved it away
+                path.rename(tempfile.mkdtemp(dir=folder))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -53,21 +65,23 @@ def save(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]], meta: Mapping[s
         tmp.mkdir()
         for name, array in arrays.items():
             np.save(tmp / f"{name}.npy", array, allow_pickle=False)
-        sums = {name: sha256(tmp / f"{name}.npy") for name in arrays}
+        sums = {name: digest(array) for name, array in arrays.items()}
         manifest = json.dumps({"meta": dict(meta), "sha256": sums}, indent=1)
         (tmp / "manifest.json").write_text(manifest, encoding="utf-8")
 
 
-def load(path: Path, *, mmap: bool = True) -> tuple[Arrays, dict[str, Any]] | None:
-    """Arrays and meta of the entry ``path``, or None where it is missing or damaged."""
+def load(path: Path) -> tuple[Arrays, dict[str, Any]] | None:
+    """Memory-mapped arrays and meta of the entry ``path``, or None where it is missing or damaged."""
     try:
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
         arrays: Arrays = {}
         for name, expected in manifest["sha256"].items():
             file = path / f"{name}.npy"
-            if file.parent != path or sha256(file) != expected:
+            if file.parent != path:
                 return None
-            arrays[name] = np.load(file, mmap_mode="r" if mmap else None, allow_pickle=False)
+            arrays[name] = np.lib.format.open_memmap(file, mode="r")  # type: ignore[no-untyped-call]
+            if digest(arrays[name]) != expected:
+                return None
         return arrays, dict(manifest["meta"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

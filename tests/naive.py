@@ -201,3 +201,77 @@ def record(
         events.append((int(t * 1e6), int(counter.uniform(background, draw + 1) * 2 * width * height)))
         draw += 2
     return sorted(events)
+
+
+# --- counter.py ---
+
+
+def mix(key: int, count: int) -> int:
+    """64 random bits of (key, count)."""
+    z = (key + (count + 1) * 0x9E3779B97F4A7C15) % 2**64
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+    return z ^ z >> 31
+
+
+def hash32(x: int) -> int:
+    """32 random bits of 32 bits."""
+    for shift, factor in ((17, 0xED5AD4BB), (11, 0xAC4C1B51), (15, 0x31848BAB)):
+        x = (x ^ x >> shift) * factor % 2**32
+    return x ^ x >> 14
+
+
+def normals(key: int, count: int, n: int) -> npt.NDArray[np.float64]:
+    """Box and Muller in float64: the cosines in the first half, the sines in the second."""
+    second, first = divmod(mix(key, count), 2**32)
+    out = np.zeros(n)
+    for i in range((n + 1) // 2):
+        u = float(np.float32(hash32((i * 0x9E3779B9 + first) % 2**32) | 1)) / 2**32
+        a = hash32((i * 0x9E3779B9 + second) % 2**32)
+        inside = (a % 2**30 + 2**29) % 2**30 - 2**29  # the lower 30 bits, with a sign
+        x = 2 * np.pi * inside / 2**32
+        radius = np.sqrt(-2 * np.log(u)) * (-1 if a >> 31 else 1)
+        swapped = a >> 30 & 1
+        out[i] = radius * (np.sin(x) if swapped else np.cos(x))
+        out[n // 2 + i] = radius * (np.cos(x) if swapped else -np.sin(x))
+    return out
+
+
+# --- events/binning.py ---
+
+
+def bin_recording(
+    x: npt.NDArray[Any],
+    y: npt.NDArray[Any],
+    p: npt.NDArray[Any],
+    t: npt.NDArray[Any],
+    size: tuple[int, int, int],
+    *,
+    n_steps: int,
+    duration_us: int | None,
+    crop: int | None,
+    polarity: str,
+    binary: bool,
+) -> npt.NDArray[np.int64]:
+    """Frames (n_steps, n_channels) of one recording of a sensor (width, height, polarities)."""
+    width, height, polarities = size
+    left = top = 0
+    if crop is not None:
+        left, top = int(np.ceil((width - crop) / 2)), int(np.ceil((height - crop) / 2))
+        width = height = crop
+    if polarity != "both":
+        polarities = 1
+    if duration_us is None:
+        step_ms = 1
+        while len(t) and t[-1] >= step_ms * 1000 * n_steps:
+            step_ms += 1
+        duration_us = step_ms * 1000 * n_steps
+    frames = np.zeros((n_steps, height, width, polarities), np.int64)
+    for xe, ye, pe, te in zip(x.tolist(), y.tolist(), p.tolist(), t.tolist(), strict=True):
+        if te >= duration_us or (polarity == "on" and pe == 0) or (polarity == "off" and pe == 1):
+            continue
+        if not (left <= xe < left + width and top <= ye < top + height):
+            continue
+        step = te * n_steps // duration_us
+        frames[step, ye - top, xe - left, pe if polarity == "both" else 0] += 1
+    return np.minimum(frames, 1).reshape(n_steps, -1) if binary else frames.reshape(n_steps, -1)

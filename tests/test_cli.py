@@ -235,7 +235,7 @@ BAD_EXPERIMENTS = {
     "range": ("beta = 0.9", "beta = 1.0", r"reservoir.beta: .*less than 1"),
     "not a number": ("beta = 0.9", "beta = nan", r"reservoir.beta: .*finite number"),
     "twice": ("beta = 0.9", "beta = 0.9\ntau_mem = 0.1", r"reservoir: give exactly one of beta and tau_mem"),
-    "test on train": ('split = "test"', 'split = "train"', r"data: test is the same part as another one"),
+    "test on train": ('split = "test"', 'split = "train"', r"data: test takes recordings of train"),
     "schema": ("experiment/1", "experiment/9", r"schema: .*'neurosim.experiment/1'"),
     "readout": ('"ridge"', '"ridge"\nhidden = 9', r"readout: kind 'ridge' has no hidden; remove it"),
     "not TOML": ("[readout]", "[readout", r"not valid TOML"),

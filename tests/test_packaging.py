@@ -59,7 +59,7 @@ def test_data_folders_hold_no_code(folder: str) -> None:
 def test_the_tested_set_covers_the_dependencies_and_names_no_build_of_torch() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = [Requirement(line) for line in lines if not line.startswith("#")]
-    versions = {canonicalize_name(pin.name): str(pin.specifier) for pin in pins}
+    versions: dict[str, str] = {canonicalize_name(pin.name): str(pin.specifier) for pin in pins}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for text in project["dependencies"] + project["optional-dependencies"]["dev"]:
         wanted = Requirement(text)

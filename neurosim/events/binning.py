@@ -17,15 +17,16 @@ class BinningConfig(StrictModel):
 
     Attributes:
         n_steps: Time steps of every recording.
-        duration: Length cut into them [s]; later events are dropped. None stretches: every recording
-            fills the steps, each a whole number of milliseconds long (the N-TIDIGITS recipe of Lin et al.).
+        duration: Length cut into them [s]; later events are dropped. None (``false`` in TOML) stretches:
+            every recording fills the steps, each a whole number of milliseconds long (the N-TIDIGITS recipe
+            of Lin et al.).
         crop: Side of the centred square of pixels that is kept; None keeps the sensor.
         polarity: Which polarities are kept; ``merge`` gives both the same channel.
         binary: Whether a channel counts at most once a step, as a word line is either driven or not.
     """
 
     n_steps: int = Field(50, ge=1, le=100_000)
-    duration: float | None = Field(0.3, gt=0)
+    duration: float | None = Field(0.3, ge=1e-6)
     crop: int | None = Field(None, ge=1)
     polarity: Literal["both", "off", "on", "merge"] = "both"
     binary: bool = True
@@ -46,9 +47,17 @@ def bin_events(events: Events, config: BinningConfig) -> Binned:
         the number of events before ``duration``.
 
     Raises:
-        ShapeError: If the crop is larger than the sensor, or a polarity is asked of a sensor without.
+        ShapeError: If there is no recording, an event is off the sensor or before its recording, the crop is
+            larger than the sensor, or a polarity is asked of a sensor without.
     """
-    sensor, side = events.sensor, config.crop
+    sensor, side, n_steps = events.sensor, config.crop, config.n_steps
+    if not len(events):
+        raise ShapeError("events: there is no recording to bin; give at least one")
+    if (channel := events.channel.max(initial=0)) >= sensor.n_channels or events.t.min(initial=0) < 0:
+        raise ShapeError(
+            f"events: channels go up to {channel} and times from {events.t.min()} us, allowed are channels "
+            f"below {sensor.n_channels} and times from 0; check the reader"
+        )
     if side is not None and side > min(sensor.width, sensor.height):
         raise ShapeError(
             f"crop (={side}) is larger than the sensor ({sensor.width} x {sensor.height}); lower it"
@@ -60,12 +69,13 @@ def bin_events(events: Events, config: BinningConfig) -> Binned:
         )
     kept, channel_map = _channel_map(sensor, side, config.polarity)
     if config.duration is None:
-        last = np.array([t[-1] if len(t) else 0 for t in np.split(events.t, events.offsets[1:-1])])
-        step = np.maximum(-(-(last + 1) // (1000 * config.n_steps)), 1) * 1000  # [us]
-        duration = (step * config.n_steps).astype(np.int64)
+        full = np.flatnonzero(np.diff(events.offsets))
+        duration = np.full(len(events), 1000 * n_steps)
+        last = events.t[events.offsets[full + 1] - 1]
+        duration[full] *= last // (1000 * n_steps) + 1  # so that the last event is inside
     else:
         duration = np.full(len(events), round(config.duration * 1e6), np.int64)
-    args = (events.channel, events.t, events.offsets, channel_map, duration, config.n_steps)
+    args = (events.channel, events.t, events.offsets, channel_map, duration, n_steps)
     counts = _count(*args)
     ptr = np.concatenate([[0], np.cumsum(counts)])
     channels = _fill(*args, ptr)
@@ -74,8 +84,8 @@ def bin_events(events: Events, config: BinningConfig) -> Binned:
         channels, ptr = _distinct(channels, ptr)
     else:
         max_count = _largest_run(channels, ptr)
-    starts = ptr[np.arange(len(events))[:, None] * config.n_steps + np.arange(config.n_steps + 1)]
-    dt = float(duration.mean()) * 1e-6 / config.n_steps if len(events) else 1e-3
+    starts = ptr[np.arange(len(events))[:, None] * n_steps + np.arange(n_steps + 1)]
+    dt = float(duration.mean()) * 1e-6 / n_steps
     return Binned(channels, starts, events.labels, kept, dt, events.classes, max_count)
 
 

@@ -157,7 +157,7 @@ def _idx_blocks(
     names = list(card.splits)
     first = sum(card.splits[other].n for other in names[: names.index(name)])
     ids = first + np.arange(split.n)
-    source = _code("events/camera.py", "counter.py", "rng.py"), saccade_path().tolist(), camera, seed
+    source = store.code("events/camera.py", "counter.py", "rng.py"), saccade_path().tolist(), camera, seed
     for part in _parts(split.n):
         record = partial(simulate_camera, images[part], labels[part], camera, seed=seed)
         shown = hashlib.sha256(images[part].tobytes()).hexdigest()
@@ -167,7 +167,7 @@ def _idx_blocks(
 
 def _nmnist_blocks(place: Path) -> Iterator[_Block]:
     recordings = nmnist.list_recordings(place)
-    code = _code("events/nmnist.py")
+    code = store.code("events/nmnist.py")
     for part in _parts(len(recordings)):
         chosen = recordings[part]
         key = fingerprint(code, [[str(r), r.size, r.modified] for r in chosen])
@@ -178,7 +178,7 @@ def _nmnist_blocks(place: Path) -> Iterator[_Block]:
 def _ntidigits_blocks(place: Path, split: str) -> Iterator[_Block]:
     names = ntidigits.list_recordings(place, split)
     stat = place.stat()
-    source = _code("events/ntidigits.py"), str(place), stat.st_size, stat.st_mtime_ns, split
+    source = store.code("events/ntidigits.py"), str(place), stat.st_size, stat.st_mtime_ns, split
     for part in _parts(len(names)):
         labels = np.array([ntidigits.digit(name) for name in names[part]], np.int64)
         read = partial(ntidigits.read_recordings, place, split, names[part])
@@ -187,11 +187,6 @@ def _ntidigits_blocks(place: Path, split: str) -> Iterator[_Block]:
 
 def _parts(n: int) -> list[slice]:
     return [slice(start, start + BLOCK) for start in range(0, n, BLOCK)]
-
-
-def _code(*files: str) -> list[str]:
-    """Hashes of the code that makes recordings: a changed reader or simulator never serves old ones."""
-    return [store.sha256(Path(__file__).parents[1] / file) for file in files]
 
 
 def _choose(

@@ -58,8 +58,11 @@ class Events:
                 f"events: {len(self.channel)} channels, {len(self.t)} times, {len(self.labels)} labels "
                 f"and {len(self.offsets)} offsets do not belong together"
             )
-        if len(self.offsets) and self.offsets[-1] != len(self.t):
-            raise ShapeError(f"events: offsets end at {self.offsets[-1]}, expected {len(self.t)}")
+        if self.offsets[0] != 0 or self.offsets[-1] != len(self.t):
+            raise ShapeError(
+                f"events: offsets run from {self.offsets[0]} to {self.offsets[-1]}, "
+                f"expected from 0 to {len(self.t)}"
+            )
 
     def __len__(self) -> int:
         """Number of recordings."""
@@ -148,8 +151,8 @@ class Binned:
         """Number of time steps of every recording."""
         return int(self.ptr.shape[1]) - 1
 
-    def __getitem__(self, index: slice) -> Self:
-        """Consecutive recordings; the flat arrays are shared, not copied."""
+    def __getitem__(self, index: slice | npt.NDArray[Any]) -> Self:
+        """The recordings at a slice, integer array or boolean mask; the flat arrays are not copied."""
         return type(self)(
             self.channels,
             self.ptr[index],
@@ -161,8 +164,8 @@ class Binned:
         )
 
     def dense(self, index: int) -> npt.NDArray[np.uint8]:
-        """Counts of one recording as frames, (n_steps, n_channels)."""
-        frames = np.zeros((self.n_steps, self.sensor.n_channels), np.uint8)
+        """Counts of one recording as frames, (n_steps, n_channels), in the narrowest unsigned type."""
+        frames = np.zeros((self.n_steps, self.sensor.n_channels), np.min_scalar_type(self.max_count))
         for step in range(self.n_steps):
             start, stop = self.ptr[index, step : step + 2]
             np.add.at(frames[step], self.channels[start:stop], 1)

@@ -69,6 +69,8 @@ class ReservoirConfig(StrictModel):
         read_noise: Whether every read is noisy, as the device card says.
         n_reads: Moments at which the slow part of the read noise is drawn anew, spread over each data part.
         t_read_gap: Time between those moments [s].
+        homeostasis: How thresholds are adapted; None (``false`` in TOML) leaves them at ``v_threshold``.
+        states: What is read from the liquid.
     """
 
     topology: Literal["dense", "sparse", "local", "shared"] = "dense"

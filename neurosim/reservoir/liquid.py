@@ -10,16 +10,19 @@ from scipy.sparse import csr_array
 from scipy.sparse.linalg import eigs
 
 from neurosim import rng
-from neurosim.errors import ShapeError
+from neurosim.errors import ExperimentError, ShapeError
 from neurosim.reservoir.config import ReservoirConfig
 from neurosim.reservoir.kernel import Neurons, Rows
 from neurosim.reservoir.wiring import Synapses, Wiring
 
 Float = npt.NDArray[np.float32]
 
-# A run costs as much as this many bytes of a dense row (measured: 0.8 ns against 0.02 ns a byte).
-ADD_BYTES = 40
+# A run costs as much as this many bytes of a dense row (measured: about 4 ns against 0.02 ns a byte).
+ADD_BYTES = 150
 VARIANCE_LEVELS = 255
+MAX_REFRACTORY = 255  # the kernel counts steps in a byte
+# Up to so many neurons a second finds all eigenvalues; beyond, the largest is iterated to 1e-3.
+DENSE_EIGENVALUES = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,15 +81,23 @@ class Weights:
             matrix[synapses.pre, synapses.post] = chosen if sign is None else np.abs(chosen) * sign
         return matrix
 
+    def _largest_sum(self, values: npt.NDArray[Any], side: Synapses | None) -> int:
+        """Largest sum of absolute values of any neuron."""
+        if side is None or not len(values):
+            return 0
+        return int(np.bincount(side.post, np.abs(values[side.pair].astype(np.float64))).max())
+
     @cached_property
     def _largest_sums(self) -> tuple[int, int]:
-        """Largest sum of absolute input weights, and of recurrent weights, of any neuron [lsb]."""
-        sides = ((self.wiring.inputs, self.q_in), (self.wiring.recurrent, self.q_rec))
-        largest = (
-            np.bincount(side.post, np.abs(q[side.pair].astype(np.float64))).max() if side else 0
-            for side, q in sides
-        )
-        return int(next(largest)), int(next(largest))
+        """Of the input and of the recurrent weights [lsb]."""
+        inputs, recurrent = self.wiring.inputs, self.wiring.recurrent
+        return self._largest_sum(self.q_in, inputs), self._largest_sum(self.q_rec, recurrent)
+
+    @cached_property
+    def _largest_variances(self) -> tuple[int, int]:
+        """Of the variances on the input and on the recurrent side [variance_unit]."""
+        inputs, recurrent = self.wiring.inputs, self.wiring.recurrent
+        return self._largest_sum(self.variance, inputs), self._largest_sum(self.variance, recurrent)
 
     def sum_dtype(self, max_count: int) -> np.dtype[Any]:
         """Narrowest type in which no sum overflows; a channel counts at most ``max_count`` times a step."""
@@ -95,6 +106,11 @@ class Weights:
         inputs, recurrent = self._largest_sums
         narrowest = np.int16 if self.q_in.dtype == np.int8 else np.int32
         return np.promote_types(narrowest, np.min_scalar_type(-(inputs * max_count + recurrent) - 1))
+
+    def variance_dtype(self, max_count: int) -> np.dtype[Any]:
+        """The same for sums of variances, where the narrowest is uint16."""
+        inputs, recurrent = self._largest_variances
+        return np.promote_types(np.uint16, np.min_scalar_type(inputs * max_count + recurrent))
 
     @cached_property
     def rows(self) -> tuple[Rows, Rows]:
@@ -160,7 +176,7 @@ class Liquid:
     @property
     def n_refractory(self) -> int:
         """Steps in which a neuron is frozen after a spike."""
-        return min(round(self.config.t_refractory / self.dt), 255)
+        return round(self.config.t_refractory / self.dt)
 
     def with_thresholds(self, threshold: Float) -> Self:
         """The same liquid with other thresholds [lsb], float32 (n_neurons,)."""
@@ -212,9 +228,16 @@ def build_liquid(
 
     Raises:
         ShapeError: If ``dg`` does not have the wiring's shape.
+        ExperimentError: If a spectral radius is asked of recurrent weights that have none, or the refractory
+            period is longer than the kernel counts.
     """
     if dg.shape != wiring.shape:
         raise ShapeError(f"crossbar of shape {dg.shape} given, the wiring needs {wiring.shape}")
+    if config.t_refractory > MAX_REFRACTORY * dt:
+        raise ExperimentError(
+            f"reservoir.t_refractory (={config.t_refractory:g} s) is longer than {MAX_REFRACTORY} steps of "
+            f"{dt:g} s; lower it"
+        )
     scaling_in = config.input_scaling
     scaling_rec = config.recurrent_scaling or scaling_in
     sign = None
@@ -224,7 +247,12 @@ def build_liquid(
             excites = draw.permutation(wiring.n_neurons) < round(config.frac_excitatory * wiring.n_neurons)
             sign = np.where(excites, 1, -1).astype(np.int8)[wiring.recurrent.pre]
         if config.spectral_radius is not None:
-            radius = _spectral_radius(wiring, dg, sign)
+            radius = _spectral_radius(wiring.recurrent, dg, sign)
+            if radius == 0:
+                raise ExperimentError(
+                    "reservoir.spectral_radius: the recurrent weights have radius 0, no loop of formed "
+                    "cells; set recurrent_scaling instead, or form more cells"
+                )
             scaling_rec = config.spectral_radius * config.v_threshold / radius
     scaling = (scaling_in, scaling_rec)
     largest = max(
@@ -232,6 +260,7 @@ def build_liquid(
         for s, k in zip((wiring.inputs, wiring.recurrent), scaling, strict=True)
         if s is not None
     )
+    largest = largest or config.v_threshold  # nothing is formed
     # a quarter of head room for slow noise, which moves weights after the scale is chosen
     lsb = 1.0 if config.weights == "float32" else float(1.25 * largest) / np.iinfo(config.weights).max
     q_in, q_rec = _quantise(dg, scaling, lsb, np.dtype(config.weights))
@@ -268,17 +297,17 @@ def _quantise(
     return q_in, q_rec
 
 
-def _spectral_radius(wiring: Wiring, dg: Float, sign: npt.NDArray[np.int8] | None) -> float:
+def _spectral_radius(synapses: Synapses, dg: Float, sign: npt.NDArray[np.int8] | None) -> float:
     """Largest absolute eigenvalue of the recurrent G+ - G- [S]."""
-    synapses = wiring.recurrent
-    if synapses is None or wiring.n_neurons < 4:
-        return float(np.max(np.abs(dg)))
+    n = synapses.n_pre
     weights = dg.ravel()[synapses.pair].astype(np.float64)
     weights = weights if sign is None else np.abs(weights) * sign
-    matrix = csr_array((weights, (synapses.pre, synapses.post)), shape=(wiring.n_neurons,) * 2)
-    start = np.ones(wiring.n_neurons)
-    values = eigs(matrix, k=1, which="LM", v0=start, tol=1e-3, return_eigenvectors=False)
-    return float(np.abs(values[0]))
+    matrix = csr_array((weights, (synapses.pre, synapses.post)), shape=(n, n))
+    if n <= DENSE_EIGENVALUES:
+        values = np.linalg.eigvals(matrix.toarray())
+    else:
+        values = eigs(matrix, k=1, which="LM", v0=np.ones(n), tol=1e-3, return_eigenvectors=False)
+    return float(np.abs(values).max())
 
 
 def _runs(synapses: Synapses) -> tuple[npt.NDArray[np.int32], ...]:

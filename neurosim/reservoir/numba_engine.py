@@ -31,6 +31,7 @@ def run_batch(
         recurrent,
         liquid.neurons(),
         np.empty(0, liquid.weights.sum_dtype(binned.max_count)),
+        np.empty(0, liquid.weights.variance_dtype(binned.max_count)),
         noise_key,
         first_recording,
         readings.segment,

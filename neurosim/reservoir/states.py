@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -104,9 +104,7 @@ def simulate(
         case "brian2":
             from neurosim.reservoir.brian2_engine import run_batch
         case _:
-            raise ExperimentError(
-                f"unknown engine '{engine}'; {did_you_mean(engine, ('numba', 'snntorch', 'brian2'))}"
-            )
+            raise ExperimentError(f"unknown engine '{engine}'; {did_you_mean(engine, get_args(Engine))}")
     n, n_neurons = len(binned), liquid.wiring.n_neurons
     x = np.zeros((n, readings.n_segments * readings.n_features), readings.step_weight.dtype)
     n_spikes = np.zeros(n, np.int64)
