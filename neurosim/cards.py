@@ -409,7 +409,7 @@ class DataFile(StrictModel):
     """
 
     name: FilePath
-    url: str = Field(pattern=r"^(https://|http://127\.0\.0\.1[:/])")
+    url: str = Field(pattern=r"^(https://|http://127\.0\.0\.1(:[0-9]+)?/)")
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     md5: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}$")
     decompressed: bool = False

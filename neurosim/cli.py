@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated, Any, Literal, NoReturn
 
 import typer
@@ -107,9 +108,12 @@ def run(
 ) -> None:
     """Run an experiment and report it.
 
-    neurosim run nmnist_local --data ~/data
+    neurosim run demo --set device.sigma_read=0.1 --set chips=5
 
-    neurosim run my_chip.toml --set reservoir.n_neurons=512 --seed 1
+    neurosim run paper_nmnist --data ~/data --seed 1
+
+    Shipped examples: demo, nmnist_local, nmnist_shared, ntidigits, paper_nmnist. Every key of an experiment
+    is in docs/experiments.md.
     """
     seeds = [] if seed is None else [f"seed={seed}"]
     _run(experiment, [*(overrides or []), *seeds], data_dir=data_dir, out=out, engine=engine)
@@ -204,7 +208,7 @@ def datasets_fetch(
     for path in paths:
         typer.echo(path)
     if not paths:
-        typer.echo(f"{card.name} ships with neurosim: nothing to fetch")
+        typer.echo(f"{card.name}: nothing to fetch, its card names no files")
 
 
 def _run(
@@ -215,11 +219,20 @@ def _run(
     from neurosim.report.cards import conductance_law
 
     chosen = experiment.load_experiment(source, overrides)
+    folder = out or Path("runs") / chosen.name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as why:
+        raise NeurosimError(
+            f"{folder}: the report cannot be written there ({why.strerror}); name another folder by --out"
+        ) from None
     with _progress() as progress:
         result = experiment.run(chosen, data_dir=data_dir, engine=engine, progress=progress)
     report.show(result, Console())
     law = conductance_law(load_device(chosen.device.card))
-    for path in report.write(result, out or Path("runs") / result.name, law=law):
+    for path in report.write(result, folder, law=law):
         typer.echo(path)
 
 

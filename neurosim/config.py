@@ -42,7 +42,7 @@ def read_toml(path: Path, error: type[NeurosimError]) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise error(f"{path}: no such file") from None
+        raise error(f"{path}: no such file; check the path") from None
     except (OSError, UnicodeDecodeError) as why:
         raise error(f"{path}: cannot be read as text: {why}") from None
     except tomllib.TOMLDecodeError as why:

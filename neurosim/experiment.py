@@ -8,6 +8,7 @@ import importlib.metadata
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal, Self
@@ -56,7 +57,11 @@ class DataPart(StrictModel):
 
     def overlaps(self, other: Self) -> bool:
         """Whether both are sure to share recordings."""
-        return (self.dataset, self.split) == (other.dataset, other.split) and (
+        if self.dataset != other.dataset:
+            return False
+        if self.split != other.split:
+            return any((part.split, part.skip, part.n) == ("all", 0, None) for part in (self, other))
+        return (
             self.skip == other.skip
             or (self.n is None and self.skip < other.skip)
             or (other.n is None and other.skip < self.skip)
@@ -81,10 +86,11 @@ class DataConfig(StrictModel):
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
-        for name, part in (("train", self.train), ("validation", self.validation)):
-            if part is not None and part.overlaps(self.test):
+        parts = [(name, part) for name in PARTS if (part := getattr(self, name)) is not None]
+        for (earlier, part), (later, other) in combinations(parts, 2):
+            if part.overlaps(other):
                 raise ValueError(
-                    f"test takes recordings of {name}, and a score on them would mean nothing; "
+                    f"{later} takes recordings of {earlier}, and a score on them would mean nothing; "
                     "give it another split or skip"
                 )
         return self
@@ -117,13 +123,14 @@ def load_experiment(source: Path | str, overrides: Sequence[str] = ()) -> Experi
 
     Args:
         source: The file, or the name of a shipped example.
-        overrides: ``key=value`` with a dotted key and a TOML value; a value that is not TOML is text.
+        overrides: ``key=value`` with a dotted key and a TOML value; a value that is not TOML is text, and
+            none at all takes the key out of the file.
 
     Raises:
         ExperimentError: If the file, a key or a value is wrong.
     """
     path = Path(source)
-    if path.suffix != ".toml" and not path.exists():
+    if path.suffix != ".toml" and not path.is_file():
         examples = {file.stem: file for file in shipped_folder("examples").glob("*.toml")}
         if str(source) not in examples:
             raise ExperimentError(
@@ -142,6 +149,9 @@ def load_experiment(source: Path | str, overrides: Sequence[str] = ()) -> Experi
             table = table.setdefault(part, {})
             if not isinstance(table, dict):
                 raise ExperimentError(f"--set {override}: '{part}' is a value, not a table; shorten the key")
+        if not value.strip():
+            table.pop(name, None)
+            continue
         try:
             table[name] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
@@ -155,16 +165,18 @@ def resolve(experiment: Experiment) -> dict[str, Any]:
     Raises:
         CardError: If a card is unknown or wrong.
     """
+    device, macro = load_device(experiment.device.card), load_macro(experiment.array.macro)
+    resolved = experiment.model_dump(mode="json", by_alias=True)
+    # a card counts by what it says, not by where its file lies
+    resolved["device"]["card"], resolved["array"]["macro"] = device.name, macro.name
     parts = [experiment.data.train, experiment.data.test, experiment.data.validation]
     names = sorted({part.dataset for part in parts if part is not None})
-    return {
-        **experiment.model_dump(mode="json", by_alias=True),
-        "cards": {
-            "device": load_device(experiment.device.card).model_dump(mode="json"),
-            "macro": load_macro(experiment.array.macro).model_dump(mode="json"),
-            "datasets": [load_dataset(name).model_dump(mode="json") for name in names],
-        },
+    resolved["cards"] = {
+        "device": device.model_dump(mode="json"),
+        "macro": macro.model_dump(mode="json"),
+        "datasets": [load_dataset(name).model_dump(mode="json") for name in names],
     }
+    return resolved
 
 
 def run(
@@ -206,10 +218,11 @@ def run(
         chip, states = _read(experiment, resolved, number, binned, content, engine, show)
         clock.lap("liquid")
         show(f"chip {number}: readout", 0, 1)
-        score, predicted = _train(experiment, chip, states, binned)
+        score, predicted, n_macs = _train(experiment, chip, states, binned)
         scores.append(score)
         if number == 0:
-            first, answer, operations = chip, int(predicted[0]), _operations(chip, binned["test"], states)
+            first, answer = chip, int(predicted[0])
+            operations = _operations(chip, binned["test"], states["n_spikes_test"], n_macs)
         show(f"chip {number}: readout", 1, 1)
         clock.lap("readout")
     tiles = first.crossbar.tiles
@@ -307,11 +320,11 @@ def _read(
         return replace(chip, liquid=chip.liquid.with_thresholds(arrays["threshold"])), arrays
     homeostasis = experiment.reservoir.homeostasis
     sample = binned["train"][: homeostasis.n_recordings if homeostasis else 200]
-    show(f"chip {number}: homeostasis", 0, 1)
     arrays = {"rate_before": chip.firing_rates(sample)}
-    chip = chip.calibrated(sample)
+    chip = chip.calibrated(
+        sample, progress=lambda done, total: show(f"chip {number}: homeostasis", done, total)
+    )
     arrays |= {"rate_after": chip.firing_rates(sample), "threshold": chip.liquid.threshold}
-    show(f"chip {number}: homeostasis", 1, 1)
     reads = chip.reads(len(PARTS) * experiment.reservoir.n_reads)
     done, total = 0, sum(map(len, binned.values()))
 
@@ -329,8 +342,8 @@ def _read(
 
 def _train(
     experiment: Experiment, chip: Chip, states: store.Arrays, binned: dict[Part, Binned]
-) -> tuple[ChipResult, npt.NDArray[np.int64]]:
-    """Train a readout on a chip's states and score it; also its answers to the test part."""
+) -> tuple[ChipResult, npt.NDArray[np.int64], int]:
+    """Train a readout on a chip's states: its score, its answers to the test part, its number of weights."""
     x = {part: states[f"x_{part}"] for part in PARTS}
     y = {part: binned[part].labels for part in PARTS}
     readout = make_readout(experiment.readout, seed=experiment.seed + chip.number)
@@ -349,10 +362,10 @@ def _train(
         conductance=np.concatenate([chip.crossbar.pos.g.ravel(), chip.crossbar.neg.g.ravel()]),
         readout=dict(readout.chosen_),
     )
-    return score, predicted
+    return score, predicted, sum(weights.size for weights, _ in readout.layers_)
 
 
-def _operations(chip: Chip, binned: Binned, states: store.Arrays) -> dict[str, float]:
+def _operations(chip: Chip, binned: Binned, n_spikes: npt.NDArray[np.int64], n_macs: int) -> dict[str, float]:
     """Mean operations per recording of the test part."""
     wiring = chip.liquid.wiring
     active = binned.channels[binned.ptr[0, 0] : binned.ptr[-1, -1]]
@@ -364,10 +377,9 @@ def _operations(chip: Chip, binned: Binned, states: store.Arrays) -> dict[str, f
         input_fan_out=float(fan_out[active].mean()) if len(active) else 0.0,
         recurrent_fan_out=len(wiring.recurrent.pair) / wiring.n_neurons if wiring.recurrent else 0.0,
         n_input_events=len(active) / len(binned),
-        n_spikes=float(states["n_spikes_test"].mean()),
+        n_spikes=float(n_spikes.mean()),
         n_steps=binned.n_steps,
-        n_features=states["x_test"].shape[1],
-        n_classes=len(binned.classes),
+        n_macs=n_macs,
     )
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,8 @@ def accuracy_interval(correct: npt.ArrayLike, n_test: int) -> Interval:
     Source: E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209, doi:10.1080/01621459.1927.10502953; ends added as
         by G. Y. Zou and A. Donner, Stat. Med. 27 (2008) 1693, doi:10.1002/sim.3095.
     """
+    from scipy import stats  # whose import takes longer than listing the cards
+
     hits = np.asarray(correct, np.float64)
     if not hits.size or n_test < 1:
         raise ValueError("an accuracy needs at least one chip and one test recording")
@@ -108,7 +109,7 @@ class Result:
 
     Attributes:
         name: Name of the experiment.
-        fingerprint: SHA-256 of the resolved experiment.
+        fingerprint: SHA-256 of the resolved experiment and of the recordings as they were binned.
         experiment: The resolved experiment as plain JSON-able data, cards inlined.
         versions: Package versions.
         accuracy: Accuracy over the chips.

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import tempfile
+import tokenize
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,8 @@ def load(path: Path) -> tuple[Arrays, dict[str, Any]] | None:
                 return None
         return arrays, dict(manifest["meta"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    except (SyntaxError, tokenize.TokenError):  # NumPy reads an array's header as Python source
         return None
 
 

@@ -7,6 +7,14 @@ import numpy as np
 from neurosim.results import ChipResult, Example, Result, accuracy_interval
 
 G_MEAN, G_SD = 34.1e-6, 5.3e-6
+EXPERIMENT = {
+    "seed": 7,
+    "device": {"card": "taox_1t1r_40nm"},
+    "array": {"macro": "rram_40nm_256kb"},
+    "reservoir": {"topology": "shared"},
+    "readout": {"kind": "linear"},
+    "cards": {"device": {"g_mean": 3.41e-5}},
+}
 
 
 def make_result(
@@ -54,7 +62,7 @@ def make_result(
     fields: dict[str, Any] = {
         "name": "nmnist-local",
         "fingerprint": "3f6c0a91" * 8,
-        "experiment": {"seed": 7, "device": {"card": {"name": "taox_1t1r_40nm", "g_mean": 3.41e-5}}},
+        "experiment": EXPERIMENT,
         "versions": {"neurosim": "0.1.0", "numpy": "2.3.5", "python": "3.11.7"},
         "accuracy": accuracy_interval([chip.n_correct for chip in chips], 600),
         "n_train": 59_000,
@@ -66,7 +74,14 @@ def make_result(
         "tiles": 1,
         "utilisation": 118_272 / 262_144,
         "rates": {"before": 30.2, "after": 20.1, "target": 20.0},
-        "energy": {"array": 1.1e-7, "adc": 4.3e-7, "neurons": 6e-8, "readout": 2.5e-8, "total": 6.25e-7},
+        "energy": {
+            "row_drive": 5e-8,
+            "cell_read": 6e-8,
+            "adc": 4.3e-7,
+            "digital_accumulate": 6e-8,
+            "projection_mac": 2.5e-8,
+            "total": 6.25e-7,
+        },
         "operations": {"array_macs": 1_234_567.0, "adc_conversions": 20_000.0, "spikes": 1_000.5},
         "seconds": {"events": 12.5, "device": 0.031, "liquid": 41.2, "readout": 9.75, "total": 63.481},
         "example": Example(

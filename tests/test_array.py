@@ -266,8 +266,7 @@ def test_operations_are_those_counted_read_by_read(config: ReservoirConfig, macr
         n_input_events=x.sum(),
         n_spikes=spikes.sum(),
         n_steps=len(x),
-        n_features=wiring.n_features,
-        n_classes=10,
+        n_macs=wiring.n_features * 10,
     )
     assert counted == pytest.approx(
         {

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+import neurosim.cli
 import neurosim.experiment
 from neurosim.cards import shipped_folder
 from neurosim.cli import app
+from neurosim.experiment import load_experiment
 
 EXPERIMENT = """
 schema = "neurosim.experiment/1"
@@ -43,8 +45,8 @@ def events(*rows: tuple[int, int, int, int]) -> bytes:
 
 
 @pytest.fixture
-def tiny(tmp_path: Path) -> Path:
-    """A folder with ``tiny.toml`` and a few N-MNIST recordings: a higher digit starts later."""
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with ``tiny.toml`` and a few N-MNIST recordings: a higher digit starts later."""
     random = np.random.default_rng(0)
     for split, first, n in (("Train", 1, 5), ("Test", 1, 2)):
         for i in range(10 * n):
@@ -54,6 +56,7 @@ def tiny(tmp_path: Path) -> Path:
             t = np.sort(random.integers(digit * 25_000, 300_000, 400))
             file.write_bytes(events(*zip(*random.integers(8, 26, (2, 400)), t % 2, t, strict=True)))
     (tmp_path / "tiny.toml").write_text(EXPERIMENT)
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
@@ -74,6 +77,18 @@ def test_every_command_has_help(command: str) -> None:
     done = call(*command.split(), "--help")
     assert done.exit_code == 0
     assert re.search(r"Usage: .*\n\s*\n .{20,}", done.output)
+
+
+def test_run_help_names_every_example() -> None:
+    output = call("run", "--help").output
+    assert [file.stem for file in shipped_folder("examples").glob("*.toml") if file.stem not in output] == []
+    assert "docs/experiments.md" in output
+
+
+@pytest.mark.parametrize("example", re.findall(r"neurosim run (.*)", neurosim.cli.run.__doc__ or ""))
+def test_examples_of_run_help_are_right(example: str) -> None:
+    source, *options = example.split()
+    load_experiment(source, [options[i + 1] for i, option in enumerate(options) if option == "--set"])
 
 
 def test_devices_list_names_every_card() -> None:
@@ -283,6 +298,13 @@ BAD_OPTIONS = {
 }
 
 
+def test_unwritable_out_is_found_before_the_run(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neurosim.experiment, "run", lambda *_args, **_options: 1 / 0)
+    out = tiny / "tiny.toml" / "out"
+    done = call("run", tiny / "tiny.toml", "--data", tiny, "--out", out)
+    refused(done, "tiny.toml/out: the report cannot be written there .*; name another folder by --out")
+
+
 @pytest.mark.parametrize("case", BAD_OPTIONS)
 def test_bad_option(tiny: Path, case: str) -> None:
     options, message = BAD_OPTIONS[case]
@@ -291,7 +313,7 @@ def test_bad_option(tiny: Path, case: str) -> None:
 
 BAD_COMMANDS = {
     "run nowhere.toml": r"nowhere.toml: no such file",
-    "run .": r"cannot be read as text",
+    "run .": r"unknown example '.'; known: demo, .*give the path of its .toml",
     "run": r"Missing argument",
     "devices shw": r"No such command 'shw'. Did you mean 'show'",
     "devices show taox": r"unknown device or macro card 'taox'; .*taox_1t1r_40nm.*give the path of its .toml",

@@ -15,6 +15,7 @@ from numpy.testing import assert_array_equal
 
 from neurosim import experiment as module
 from neurosim import store
+from neurosim.cards import shipped_folder
 from neurosim.errors import CardError, ExperimentError
 from neurosim.events import datasets
 from neurosim.events.binning import BinningConfig, bin_events
@@ -136,7 +137,7 @@ def test_later_overrides_win(toml: Path) -> None:
         ("=3", r"--set =3: expected key=value"),
         ("name.x=1", r"--set name.x=1: 'name' is a value, not a table; shorten the key"),
         ("chips=many", r"tiny.toml: chips: .*valid integer.* \(got 'many'\)"),
-        ("chips=", r"chips: .*\(got ''\)"),
+        ("reservoir=", r"reservoir: missing; add it"),
         ("chips=2.0", r"chips: .*integer"),
         ("chips=0", r"chips: .*greater than or equal to 1"),
         ("chip=2", r"chip: unknown key; did you mean 'chips'"),
@@ -178,6 +179,15 @@ def test_test_part_stands_apart(
         return
     with pytest.raises(ExperimentError, match=f"test takes recordings of {name}, .* would mean nothing"):
         load_experiment(toml, parts)
+
+
+@pytest.mark.parametrize(
+    ("later", "split", "earlier"), [("test", "all", "train"), ("validation", "train", "train")]
+)
+def test_every_part_stands_apart_from_those_before(toml: Path, later: str, split: str, earlier: str) -> None:
+    part = f"data.{later}={{dataset='mnist-saccades', split='{split}'}}"
+    with pytest.raises(ExperimentError, match=f"{later} takes recordings of {earlier}"):
+        load_experiment(toml, [part])
 
 
 def test_resolved_experiment_holds_its_cards(tiny: Experiment) -> None:
@@ -433,7 +443,12 @@ def test_parts_of_different_kinds(
     [
         ["reservoir.topology=sparse", "reservoir.frac_excitatory=0.8", "reservoir.spectral_radius=0.9"],
         ["reservoir.topology=local", "reservoir.patch=5", "reservoir.p_recurrent=0.1"],
-        ["reservoir.topology=shared", "reservoir.n_patches=3", "reservoir.states={pool=2, n_segments=2}"],
+        [
+            "reservoir.topology=shared",
+            "reservoir.n_neurons=",
+            "reservoir.n_patches=3",
+            "reservoir.states={pool=2, n_segments=2}",
+        ],
         ["reservoir.states={kind='trace', n_segments=3}", "reservoir.tau_syn=0.02", "events.binary=false"],
         ["reservoir.states={kind='rate'}", "reservoir.reset=subtract"],
         ["device.card=ideal", "array.macro=ideal", "reservoir.homeostasis=false", "reservoir.n_reads=1"],
@@ -484,3 +499,11 @@ def test_a_larger_liquid_reads_digits(toml: Path) -> None:
     result = run(load_experiment(toml, options))
     assert result.accuracy.mean > 0.5
     assert result.accuracy.ci95[0] > 0.3
+
+
+def test_fingerprint_counts_what_a_card_says_and_not_where_it_lies(toml: Path, tmp_path: Path) -> None:
+    shipped = shipped_folder("devices") / "taox_1t1r_40nm.toml"
+    copy = tmp_path / "mine.toml"
+    copy.write_text(shipped.read_text(encoding="utf-8"), encoding="utf-8")
+    same = [resolve(load_experiment(toml, [f"device.card={card}"])) for card in ("taox_1t1r_40nm", copy)]
+    assert same[0] == same[1]

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurosim.errors import DataNotFoundError, EventFileError, ExperimentError
+from neurosim.errors import DataNotFoundError, EventFileError, ExperimentError, ShapeError
 from neurosim.events import Sensor, idx, nmnist, ntidigits
 from neurosim.events.tonic import from_tonic
 
@@ -402,6 +402,11 @@ def test_bad_tonic_recording_is_refused(case: str) -> None:
     item, message = BAD_TONIC[case]
     with pytest.raises(EventFileError, match=message):
         from_tonic(Recordings(item))
+
+
+def test_sensor_with_more_channels_than_16_bits_number() -> None:
+    with pytest.raises(ShapeError, match=r"86400 channels, at most 65536 .*; crop or downsample"):
+        from_tonic(Recordings((SEEN, 0)), sensor=Sensor(240, 180, 2))
 
 
 def test_from_tonic_needs_sensor_and_classes() -> None:

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from fake_result import G_MEAN, G_SD, make_result
+from fake_result import EXPERIMENT, G_MEAN, G_SD, make_result
 from rich.console import Console
 from scipy.stats import norm
 
@@ -17,7 +17,7 @@ from neurosim.device import DeviceConfig, make_cells
 from neurosim.errors import ExperimentError
 from neurosim.report import show, write, write_html
 from neurosim.report.cards import conductance_law, plot_device
-from neurosim.report.facts import percent, quantity, summary
+from neurosim.report.facts import percent, quantity, summary, warnings
 
 VOID = {"meta", "br", "link", "img", "hr"}
 CASES = {
@@ -111,6 +111,46 @@ def test_page_has_every_number(page):
     assert [number for number in expected if number not in text] == []
 
 
+def test_what_was_simulated_is_said(page):
+    for text in (table(make_result()), "".join(Checker(page).texts)):
+        for fact in ("taox_1t1r_40nm, rram_40nm_256kb", "shared, 400 neurons", "linear", "3 chips, seed 7"):
+            assert fact in text
+        assert "Warning" not in text
+
+
+@pytest.mark.parametrize(
+    ("case", "warning"),
+    [
+        (
+            {"equal_rates": True},
+            "the liquid of chip 0, 1, 2 is silent: no neuron fires; raise reservoir.input",
+        ),
+        ({"n_chips": 2}, "2 chips: the interval is wide; use 3 or more"),
+        ({"n_chips": 1}, "1 chip: the interval leaves out how chips differ; use 3 or more"),
+    ],
+)
+def test_warning_is_in_the_table_and_on_the_page(case, warning, tmp_path):
+    result = make_result(**case)
+    write_html(result, tmp_path / "report.html")
+    assert len(warnings(result)) == 1
+    assert f"Warning: {warning}" in table(result)
+    assert f">Warning: {warning}" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_no_homeostasis_no_before_and_after(page, tmp_path):
+    write_html(make_result(rates={"before": 30.2, "after": 30.2}), tmp_path / "report.html")
+    fixed = Checker((tmp_path / "report.html").read_text(encoding="utf-8")).texts
+    assert {"before", "after", "target"} <= set(Checker(page).texts)
+    assert not {"before", "after", "target"} & set(fixed)
+    assert "homeostasis" not in "".join(fixed)
+    assert "Firing rate of every neuron." in fixed
+
+
+def test_components_of_the_energy_have_their_full_names(page):
+    names = {"row drive", "cell read", "ADC", "digital accumulation", "projection MACs"}
+    assert names <= {text.strip() for text in Checker(page).texts}
+
+
 def test_page_stands_alone(page):
     checker = Checker(page)
     assert checker.addresses
@@ -143,7 +183,7 @@ def test_hostile_text_is_escaped(tmp_path):
     bad = '</title><script>alert("1")</script>&[bold]$x_{1$'
     energy = {bad: 1e-9, "total": 1e-9}
     result = make_result(
-        name=bad, classes=(bad, "b"), experiment={bad: bad}, versions={bad: bad}, energy=energy
+        name=bad, classes=(bad, "b"), experiment=EXPERIMENT | {bad: bad}, versions={bad: bad}, energy=energy
     )
     write_html(result, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -213,7 +253,7 @@ def test_lognormal_law_keeps_mean_and_spread():
     ("name", "panels"),
     [
         ("ideal", {"conductance"}),
-        ("taox_1t1r_40nm", {"conductance", "forming", "read noise"}),
+        ("taox_1t1r_40nm", {"formed cells", "forming", "read noise"}),
         ("rram_wan2022", {"conductance", "programming", "read noise"}),
         ("pcm_nandakumar2019", {"conductance", "programming", "read noise", "drift"}),
     ],
@@ -221,7 +261,8 @@ def test_lognormal_law_keeps_mean_and_spread():
 def test_card_figure_has_the_panels_of_the_card(name, panels, tmp_path):
     plot_device(load_device(name), tmp_path / "card.svg")
     texts = {text.strip() for text in Checker((tmp_path / "card.svg").read_text(encoding="utf-8")).texts}
-    assert texts & {"conductance", "forming", "programming", "read noise", "drift"} == panels
+    titles = {"conductance", "formed cells", "forming", "programming", "read noise", "drift"}
+    assert texts & titles == panels
     assert name in texts
     assert [file.name for file in tmp_path.iterdir()] == ["card.svg"]
 

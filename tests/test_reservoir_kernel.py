@@ -376,6 +376,35 @@ def test_spectral_radius_is_that_of_the_weights_over_the_threshold(
     assert np.abs(eigenvalues).max() == pytest.approx(0.7, rel=5e-3)
 
 
+@pytest.mark.parametrize("dense_up_to", [1000, 10])
+def test_cells_that_did_not_form_have_no_spectral_radius(
+    dense_up_to: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(liquid_module, "DENSE_EIGENVALUES", dense_up_to)
+    config = config_of("dense", spectral_radius=0.7)
+    wiring = wire(config, SENSOR, seed=1)
+    with pytest.raises(ExperimentError, match="recurrent weights have radius 0"):
+        build_liquid(config, wiring, np.zeros(wiring.shape, np.float32), dt=DT, seed=1)
+
+
+@pytest.mark.parametrize("key", ["frac_excitatory", "recurrent_scaling", "spectral_radius"])
+def test_recurrent_weights_are_not_asked_of_a_liquid_without(key: str) -> None:
+    with pytest.raises(ExperimentError, match=f"reservoir.{key}: this 'local' liquid has no recurrent"):
+        liquid_of(config_of("local", p_recurrent=None, **{key: 0.5}))
+
+
+def test_keys_of_another_topology_are_refused() -> None:
+    with pytest.raises(
+        ExperimentError, match="topology 'shared' has no n_neurons, p_recurrent; remove it; allow"
+    ):
+        validate(
+            ReservoirConfig,
+            {"topology": "shared", "n_neurons": 9, "p_recurrent": 0.1, "frac_excitatory": None, "beta": 0.9},
+            where="x.toml",
+            error=ExperimentError,
+        )
+
+
 # ---- homeostasis -----------------------------------------------------------------------------------
 
 

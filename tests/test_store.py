@@ -198,7 +198,13 @@ def test_foreign_manifest(entry: Path, content: str) -> None:
     assert store.load(entry) is None
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00\xff\xff{"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00\xff\xff{"),
+        *(b"\x93NUMPY\x01\x00\x02\x00{\n", b"\x93NUMPY\x01\x00\x16\x00{'descr': '<f4', 3 4}\n"),
+    ],
+)
 def test_array_file_of_another_kind(entry: Path, content: bytes) -> None:
     (entry / "a.npy").write_bytes(content)
     assert store.load(entry) is None

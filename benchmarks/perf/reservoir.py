@@ -177,7 +177,8 @@ class Torch:
     """What the three PyTorch packages are given: dense frames and weights, made outside the timing.
 
     Each runs twice: first its recurrent layer as its users write it, then its plain neuron with two
-    nn.Linear, the input's as one product over all steps. ``ratio_*`` is that of the faster of the two.
+    nn.Linear, the input's as one product over all steps. ``ratio_*`` is that of the layer, ``ratio_*_tuned``
+    that of the faster of the two.
     """
 
     x: Any
@@ -380,11 +381,10 @@ def main() -> None:
 
     for peer in PEERS:
         times = [c.best for c in others if c.peer == peer]
-        best = min(times, default=None)
-        result[f"ratio_{peer}"] = best and best / int8.best
-        result[f"ratio_{peer}_int16"] = best and best / int16.best
-        if peer != "brian2":
-            result[f"ratio_{peer}_layer"] = times[0] / int8.best if times else None
+        for suffix, mine in (("", int8), ("_int16", int16)):
+            result[f"ratio_{peer}{suffix}"] = times[0] / mine.best if times else None
+            if peer != "brian2":
+                result[f"ratio_{peer}_tuned{suffix}"] = min(times) / mine.best if times else None
         result.setdefault(f"spikes_off_{peer}", None)
     for weights in ("int8", "int16"):
         result[f"ratio_noise_{weights}"] = own[weights, True].best / own[weights, False].best

@@ -52,7 +52,6 @@ def measure(example: str, n: int, data_dir: Path) -> dict[str, object]:
         "validation": [chip.validation_accuracy for chip in result.chips],
         "cells": result.cells,
         "tiles": result.tiles,
-        "energy": result.energy["total"],
         "seconds": result.seconds["total"],
         "fingerprint": result.fingerprint,
         "versions": result.versions,

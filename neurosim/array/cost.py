@@ -17,8 +17,7 @@ def count_operations(
     n_input_events: float,
     n_spikes: float,
     n_steps: int,
-    n_features: int,
-    n_classes: int,
+    n_macs: int,
 ) -> dict[str, float]:
     """Operations of one recording, from its mean activity.
 
@@ -29,7 +28,7 @@ def count_operations(
         cell_reads      = 2 S                              active rows x pairs of columns x 2
         adc_conversions = n_steps n_neurons row_groups     a pair of columns once per step and row group
         accumulations   = adc_conversions + n_spikes       a partial sum or membrane each; a spike counter
-        macs            = n_features n_classes             the projection
+        macs            = n_macs                           the weights of the projection, each once
 
     Args:
         tiles: Layout of the crossbar.
@@ -40,11 +39,10 @@ def count_operations(
         n_input_events: Active channels of all steps, summed.
         n_spikes: Spikes of all neurons.
         n_steps: Time steps.
-        n_features: States that the projection reads.
-        n_classes: Its outputs.
+        n_macs: Weights of the projection, all layers.
 
     Assumes: rows that are not driven cost nothing; columns that a read does not serve are off; converters
-        run in every step, whether or not a row is driven.
+        run in every step, whether or not a row is driven; the leak costs nothing beside its addition.
     Source: counting.
     """
     synapses = n_input_events * input_fan_out + n_spikes * recurrent_fan_out
@@ -55,7 +53,7 @@ def count_operations(
         "cell_reads": 2.0 * synapses,
         "adc_conversions": conversions,
         "accumulations": conversions + n_spikes,
-        "macs": float(n_features * n_classes),
+        "macs": float(n_macs),
     }
 
 
@@ -69,7 +67,8 @@ def energy(operations: Mapping[str, float], macro: MacroCard, g_mean: float) -> 
         macro: Macro card.
         g_mean: Mean conductance of the cells [S] (`Crossbar.g_mean`).
 
-    Assumes: cells conduct for the whole read; no leakage, buffers or wires between tiles.
+    Assumes: cells conduct for the whole read; no leakage, buffers or wires between tiles; a conversion costs
+        what the card says at any ``adc_bits``.
     Source: energies of the macro card; cell energy is Joule heat.
     """
     cell_read = macro.v_read.value**2 * g_mean * macro.t_read.value

@@ -96,7 +96,7 @@ def load(
         first = int((labels >= len(card.classes)).argmax())
         raise EventFileError(
             f"data set '{card.name}', split '{split}': recording {first} has label {labels[first]}, "
-            f"the card names {len(card.classes)} classes"
+            f"the card names {len(card.classes)} classes; add the others to it, or get the file again"
         )
     chosen = _choose(labels, card.classes, skip, n)
     return _gather(blocks, chosen, card, progress or (lambda _done, _total: None))
@@ -152,7 +152,7 @@ def _idx_blocks(
     if not len(images) == len(labels) == split.n:
         raise EventFileError(
             f"{place}: {len(images)} images, {folder / split.labels}: {len(labels)} labels, "
-            f"expected {split.n} of each as the card '{card.name}' says"
+            f"expected {split.n} of each as the card '{card.name}' says; get the files again or correct it"
         )
     names = list(card.splits)
     first = sum(card.splits[other].n for other in names[: names.index(name)])

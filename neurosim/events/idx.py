@@ -60,7 +60,7 @@ def _read(path: Path, axes: tuple[str, ...]) -> npt.NDArray[np.uint8]:
         with open_compressed(path, path.suffix) as file:
             return _parse(file, axes, path)
     except FileNotFoundError:
-        raise DataNotFoundError(f"{path}: no such file") from None
+        raise DataNotFoundError(f"{path}: no such file; 'neurosim datasets fetch' gets it") from None
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as why:
         raise EventFileError(f"{path}: cannot be read or decompressed: {why}; get the file again") from None
 
@@ -71,7 +71,7 @@ def _parse(file: IO[bytes], axes: tuple[str, ...], path: Path) -> npt.NDArray[np
     if head[:4] != magic:
         raise EventFileError(
             f"{path}: byte 0: magic number {head[:4].hex()}, expected {magic.hex()} "
-            f"(unsigned bytes, axes {', '.join(axes)})"
+            f"(unsigned bytes, axes {', '.join(axes)}); is it the right file?"
         )
     if len(head) < 4 + 4 * len(axes):
         raise EventFileError(f"{path}: byte {len(head)}: the file ends within the header; get the file again")
@@ -79,7 +79,8 @@ def _parse(file: IO[bytes], axes: tuple[str, ...], path: Path) -> npt.NDArray[np
     n_bytes = math.prod(shape)
     if n_bytes > _MAX_BYTES:
         raise EventFileError(
-            f"{path}: byte 4: sizes {shape} make {n_bytes} bytes, at most {_MAX_BYTES} allowed"
+            f"{path}: byte 4: sizes {shape} make {n_bytes} bytes, at most {_MAX_BYTES} allowed; "
+            "get the file again"
         )
     data = file.read(n_bytes + 1)
     if len(data) != n_bytes:

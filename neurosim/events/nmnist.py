@@ -132,7 +132,8 @@ def _decode(raw: bytes, where: str) -> tuple[npt.NDArray[np.uint16], npt.NDArray
     if len(raw) % _EVENT_BYTES:
         start = len(raw) // _EVENT_BYTES * _EVENT_BYTES
         raise EventFileError(
-            f"{where}: byte {start}: the last event is cut off, expected {_EVENT_BYTES} bytes"
+            f"{where}: byte {start}: the last event is cut off, expected {_EVENT_BYTES} bytes; "
+            "get the file again"
         )
     fields = np.frombuffer(raw, np.uint8).reshape(-1, _EVENT_BYTES).T.astype(np.int64)
     overflow = fields[1] == _OVERFLOW_Y
@@ -143,7 +144,8 @@ def _decode(raw: bytes, where: str) -> tuple[npt.NDArray[np.uint16], npt.NDArray
     def refuse(bad: npt.NDArray[np.bool_], explain: Callable[[int], str]) -> None:
         if bad.any():
             first = int(bad.argmax())
-            raise EventFileError(f"{where}: byte {events[first] * _EVENT_BYTES}: {explain(first)}")
+            place = f"{where}: byte {events[first] * _EVENT_BYTES}"
+            raise EventFileError(f"{place}: {explain(first)}; get the file again")
 
     off_sensor = (x >= SENSOR.width) | (y >= SENSOR.height)
     refuse(off_sensor, lambda i: f"x={x[i]}, y={y[i]} is off the {SENSOR.width} x {SENSOR.height} sensor")

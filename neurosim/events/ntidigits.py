@@ -72,7 +72,7 @@ def _open(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r")
     except FileNotFoundError:
-        raise DataNotFoundError(f"{path}: no such file") from None
+        raise DataNotFoundError(f"{path}: no such file; 'neurosim datasets fetch' gets it") from None
     except OSError as why:
         raise EventFileError(f"{path}: not a readable HDF5 file: {why}; get the file again") from None
 
@@ -85,10 +85,14 @@ def _events(
     address, seconds = _array(file, at_address, path), _array(file, at_time, path)
     if address.dtype.kind not in "iuf" or seconds.dtype.kind not in "iuf":
         raise EventFileError(
-            f"{path}: {at_address}, {at_time}: {address.dtype}, {seconds.dtype}, not numbers"
+            f"{path}: {at_address}, {at_time}: {address.dtype}, {seconds.dtype}, not numbers; "
+            "get the file again"
         )
     if len(address) != len(seconds):
-        raise EventFileError(f"{path}: {at_address} has {len(address)} entries, {at_time} has {len(seconds)}")
+        raise EventFileError(
+            f"{path}: {at_address} has {len(address)} entries, {at_time} has {len(seconds)}; "
+            "get the file again"
+        )
     channel, t = address.astype(np.float64), seconds.astype(np.float64) * 1e6
     is_channel = (channel >= 0) & (channel < SENSOR.width) & (channel == np.floor(channel))
     _refuse(~is_channel, channel, f"{path}: {at_address}", f"not a channel 0..{SENSOR.width - 1}")
@@ -101,7 +105,7 @@ def _events(
 def _refuse(bad: npt.NDArray[np.bool_], values: npt.NDArray[np.float64], where: str, why: str) -> None:
     if bad.any():
         first = int(bad.argmax())
-        raise EventFileError(f"{where}: entry {first} is {values[first]:g}, {why}")
+        raise EventFileError(f"{where}: entry {first} is {values[first]:g}, {why}; get the file again")
 
 
 def _array(file: h5py.File, name: str, path: Path) -> npt.NDArray[Any]:
@@ -110,7 +114,7 @@ def _array(file: h5py.File, name: str, path: Path) -> npt.NDArray[Any]:
     for part in name.strip("/").split("/"):
         link = item.get(part, getlink=True) if isinstance(item, h5py.Group) else None
         if link is None:
-            raise EventFileError(f"{path}: {name}: missing")
+            raise EventFileError(f"{path}: {name}: missing; get the file again")
         if not isinstance(link, h5py.HardLink):
             raise EventFileError(f"{path}: {name}: a link to another place, which is not followed")
         item = item[part]

@@ -75,5 +75,7 @@ def _label(target: Any, names: tuple[str, ...], where: str) -> int:
             raise EventFileError(f"{where}: unknown class '{target}'; {did_you_mean(target, names)}")
         return names.index(target)
     if not 0 <= target < len(names):
-        raise EventFileError(f"{where}: target {target}, there are {len(names)} classes")
+        raise EventFileError(
+            f"{where}: target {target}, there are {len(names)} classes; name them all in classes"
+        )
     return int(target)

@@ -8,6 +8,8 @@ import numpy.typing as npt
 
 from neurosim.errors import ShapeError
 
+MAX_CHANNELS = 1 << 16
+
 
 @dataclass(frozen=True)
 class Sensor:
@@ -52,7 +54,12 @@ class Events:
     classes: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Check that the flat arrays belong together."""
+        """Check that the flat arrays belong together and that channel numbers fit."""
+        if self.sensor.n_channels > MAX_CHANNELS:
+            raise ShapeError(
+                f"events: a sensor of {self.sensor.n_channels} channels, at most {MAX_CHANNELS} are allowed; "
+                "crop or downsample the recordings first"
+            )
         if len(self.offsets) != len(self.labels) + 1 or len(self.channel) != len(self.t):
             raise ShapeError(
                 f"events: {len(self.channel)} channels, {len(self.t)} times, {len(self.labels)} labels "

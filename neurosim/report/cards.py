@@ -90,7 +90,8 @@ def _conductance(axes: "Axes", card: DeviceCard) -> None:
     g, density = conductance_law(card)
     axes.plot(g * 1e6, density * 1e-6, color=BLUE)
     axes.fill_between(g * 1e6, density * 1e-6, color=BLUE, alpha=0.2, lw=0)
-    axes.set(title="conductance", xlabel="conductance [µS]", ylabel="density [1/µS]", ylim=(0, None))
+    axes.set(xlabel="conductance [µS]", ylabel="density [1/µS]", ylim=(0, None))
+    axes.set_title("formed cells" if card.forming else "conductance")
 
 
 def _forming(axes: "Axes", card: DeviceCard) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.report.facts import percent, quantity
+from neurosim.report.facts import energies, percent, quantity
 from neurosim.results import Example, Result
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ STYLE: Any = {
 }
 
 
-def _short(name: str) -> str:
+def _short(name: str, length: int = 12) -> str:
     """A name that leaves room for the drawing; the page's tables have it in full."""
-    return name if len(name) <= 12 else f"{name[:11]}…"
+    return name if len(name) <= length else f"{name[: length - 1]}…"
 
 
 def _svg(
@@ -120,17 +120,18 @@ def conductance(figure: "Figure", result: Result, law: Law | None) -> None:
 
 @_svg(4.2, 3.0)
 def rates(figure: "Figure", result: Result) -> None:
-    """Firing rates of all chips' neurons before and after homeostasis."""
+    """Firing rates of all chips' neurons, before and after homeostasis where there is one."""
     axes = figure.subplots()
     before = np.concatenate([chip.rate_before for chip in result.chips])
     after = np.concatenate([chip.rate_after for chip in result.chips])
     edges = np.histogram_bin_edges(np.concatenate([before, after]), bins=50)
-    axes.stairs(*np.histogram(before, edges), color=ORANGE, lw=1.5, ls="--", label="before")
+    if "target" in result.rates:
+        axes.stairs(*np.histogram(before, edges), color=ORANGE, lw=1.5, ls="--", label="before")
     axes.stairs(*np.histogram(after, edges), fill=True, color=BLUE, alpha=0.6, label="after")
+    axes.set(xlabel="firing rate [Hz]", ylabel="neurons")
     if "target" in result.rates:
         axes.axvline(result.rates["target"], color=_INK, lw=1, ls=":", label="target")
-    axes.set(xlabel="firing rate [Hz]", ylabel="neurons")
-    figure.legend(loc="outside upper center", ncols=3)
+        figure.legend(loc="outside upper center", ncols=3)
 
 
 @_svg(4.2, 3.6)
@@ -166,10 +167,10 @@ def raster(figure: "Figure", example: Example) -> None:
 @_svg(4.2, 2.4)
 def energy(figure: "Figure", result: Result) -> None:
     """Energy per recording by component."""
-    parts = {name: joule for name, joule in result.energy.items() if name != "total"}
+    parts = energies(result)
+    total = parts.pop("total")
     axes = figure.subplots()
-    bars = axes.barh([_short(name) for name in parts], list(parts.values()), color=BLUE)
-    total = result.energy["total"]
+    bars = axes.barh([_short(name, 20) for name in parts], list(parts.values()), color=BLUE)
     labels = [f"{quantity(v, 'J')} ({percent(v / total if total else 0)})" for v in parts.values()]
     axes.bar_label(bars, labels, padding=3)
     axes.set_xlim(0, 1.9 * max(parts.values(), default=0) or 1)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from neurosim.report import figures
-from neurosim.report.facts import percent, plural, quantity, summary
+from neurosim.report.facts import percent, plural, quantity, summary, warnings
 from neurosim.results import Result
 from neurosim.store import write_text
 
@@ -23,7 +23,8 @@ def write_html(result: Result, path: Path, *, law: figures.Law | None = None) ->
         result: What the run left.
         path: The page, replaced atomically.
         law: Conductances [S], rising, and the card's probability density [1/S] there, both (n_points,); the
-            histogram leaves out cells outside of them (not formed, stuck). None draws every cell and no law.
+            histogram leaves out cells outside of them (not formed, stuck, outliers). None draws every cell
+            and no law.
     """
     write_text(path, _page(result, law))
 
@@ -42,6 +43,8 @@ def _page(result: Result, law: figures.Law | None) -> str:
         )
         for chip, score in zip(result.chips, result.accuracy.per_chip, strict=True)
     ]
+    beware = "\n".join(f'<p class="warning">Warning: {escape(text)}</p>' for text in warnings(result))
+    when = " before and after homeostasis" if "target" in result.rates else ""
     css = resources.files("neurosim.report").joinpath("page.css").read_text("utf-8")
     return f"""<!DOCTYPE html>
 <html lang="en-GB">
@@ -59,6 +62,7 @@ def _page(result: Result, law: figures.Law | None) -> str:
 <p class="headline"><strong>{percent(result.accuracy.mean)}</strong>
 accuracy, 95 % interval {low} to {high}, over {plural(len(result.chips), "chip")} and
 {plural(result.n_test, "test recording")}</p>
+{beware}
 {_table(summary(result)[1:])}
 <h2>Recognition</h2>
 <div class="grid">
@@ -74,7 +78,7 @@ accuracy, 95 % interval {low} to {high}, over {plural(len(result.chips), "chip")
 <h2>Array and liquid</h2>
 <div class="grid">
 {_figure(figures.conductance(result, law), _cells_drawn(result, law))}
-{_figure(figures.rates(result), "Firing rate of every neuron before and after homeostasis.")}
+{_figure(figures.rates(result), f"Firing rate of every neuron{when}.")}
 </div>
 <h2>One recording: class {escape(example.label)}, answer {escape(example.predicted)}</h2>
 <div class="grid">
@@ -105,7 +109,8 @@ def _cells_drawn(result: Result, law: figures.Law | None) -> str:
     inside = np.count_nonzero((g >= law[0][0]) & (g <= law[0][-1]))
     return (
         f"Conductance of {inside:,} of {plural(g.size, 'cell')} of all chips against the card's law; "
-        f"the others ({percent(1 - inside / max(g.size, 1))}) lie outside of its range: not formed, or stuck."
+        f"the others ({percent(1 - inside / max(g.size, 1))}) lie outside of its range: not formed, stuck or "
+        "outliers."
     )
 
 

@@ -94,7 +94,7 @@ def _hardware(name: str) -> list[DeviceCard | MacroCard]:
 
 def _show(card: Card, table: Table, console: Console) -> None:
     title = Text.assemble((card.name, "bold"), f": {card.title}")
-    notes = [Text(card.notes.strip())] if card.notes else []
+    notes = [Text(" ".join(card.notes.split()))] if card.notes else []
     console.print(Group(title, "", table, "", *notes, *map(Text, cite(card)), ""))
 
 

@@ -45,12 +45,13 @@ class Chip:
         """Mean firing rate of every neuron [Hz], float32 (n_neurons,)."""
         return firing_rates(self.liquid, binned, noise_key=self.key("homeostasis"))
 
-    def calibrated(self, binned: Binned) -> Self:
+    def calibrated(self, binned: Binned, *, progress: Callable[[int, int], None] | None = None) -> Self:
         """The chip after homeostasis on unlabelled recordings; itself where the config has none."""
         config = self.liquid.config.homeostasis
         if config is None:
             return self
-        liquid = adapt_thresholds(self.liquid, binned, config, noise_key=self.key("homeostasis"))
+        key = self.key("homeostasis")
+        liquid = adapt_thresholds(self.liquid, binned, config, noise_key=key, progress=progress)
         return replace(self, liquid=liquid)
 
     def reads(self, n: int) -> Iterator[Float]:
@@ -71,8 +72,8 @@ class Chip:
     ) -> States:
         """States of all recordings.
 
-        The recordings are presented in ``n_reads`` equal parts and the slow read noise is drawn anew for
-        each: it hardly moves within a recording, which lasts less than its correlation time.
+        The recordings are presented in ``n_reads`` equal parts and the slow read noise moves on between
+        them; within a part it stands still.
 
         Args:
             binned: Recordings.

@@ -40,6 +40,15 @@ class StatesConfig(StrictModel):
     tau_trace: float = Field(0.05, gt=0)
 
 
+_RECURRENT = frozenset({"frac_excitatory", "recurrent_scaling", "spectral_radius"})
+TOPOLOGY_KEYS: dict[str, frozenset[str]] = {
+    "dense": _RECURRENT | {"n_neurons"},
+    "sparse": _RECURRENT | {"n_neurons", "p_connect", "p_recurrent"},
+    "local": _RECURRENT | {"n_neurons", "patch", "p_recurrent"},
+    "shared": frozenset({"n_patches", "patch", "stride"}),
+}
+
+
 class ReservoirConfig(StrictModel):
     """A random liquid of leaky integrate-and-fire neurons.
 
@@ -67,7 +76,7 @@ class ReservoirConfig(StrictModel):
         t_refractory: Time after a spike in which the membrane is frozen [s].
         weights: Number type of the stored weights. Integer types make every sum exact.
         read_noise: Whether every read is noisy, as the device card says.
-        n_reads: Moments at which the slow part of the read noise is drawn anew, spread over each data part.
+        n_reads: Moments to which the slow part of the read noise moves on, spread over each data part.
         t_read_gap: Time between those moments [s].
         homeostasis: How thresholds are adapted; None (``false`` in TOML) leaves them at ``v_threshold``.
         states: What is read from the liquid.
@@ -99,6 +108,13 @@ class ReservoirConfig(StrictModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        given = {key for key in self.model_fields_set if getattr(self, key) is not None}
+        own = TOPOLOGY_KEYS[self.topology]
+        if foreign := sorted(given & frozenset.union(*TOPOLOGY_KEYS.values()) - own):
+            allowed = ", ".join(sorted(own))
+            raise ValueError(
+                f"topology '{self.topology}' has no {', '.join(foreign)}; remove it; allowed: {allowed}"
+            )
         if (self.beta is None) == (self.tau_mem is None):
             raise ValueError("give exactly one of beta and tau_mem")
         if self.recurrent_scaling is not None and self.spectral_radius is not None:

@@ -1,5 +1,7 @@
 """Homeostasis: thresholds that find the firing rate by themselves."""
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -23,7 +25,12 @@ def firing_rates(liquid: Liquid, binned: Binned, *, noise_key: int = 0) -> Float
 
 
 def adapt_thresholds(
-    liquid: Liquid, binned: Binned, config: HomeostasisConfig, *, noise_key: int = 0
+    liquid: Liquid,
+    binned: Binned,
+    config: HomeostasisConfig,
+    *,
+    noise_key: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Liquid:
     """Adapt every neuron's threshold to the target rate, without labels.
 
@@ -35,6 +42,7 @@ def adapt_thresholds(
         binned: Unlabelled recordings.
         config: Target rate and number of passes.
         noise_key: Stream of the white read noise.
+        progress: Called with the number of passes done and that of all.
 
     Returns:
         The liquid with its new thresholds.
@@ -50,4 +58,6 @@ def adapt_thresholds(
         eta = config.eta * 0.1 ** (k / max(config.n_iterations - 1, 1))
         log_threshold += eta * (rate - config.rate_target) / (rate + config.rate_target)
         liquid = liquid.with_thresholds(np.exp(log_threshold).astype(np.float32))
+        if progress is not None:
+            progress(k + 1, config.n_iterations)
     return liquid

@@ -228,16 +228,32 @@ def build_liquid(
 
     Raises:
         ShapeError: If ``dg`` does not have the wiring's shape.
-        ExperimentError: If a spectral radius is asked of recurrent weights that have none, or the refractory
-            period is longer than the kernel counts.
+        ExperimentError: If recurrent weights are asked for where there are none, or a spectral radius of
+            weights that have none, or the refractory period is longer than the kernel counts.
+
+    Assumes: one converter sees the sum over all rows, also where ``tile`` cuts columns into row groups.
+    Source: choice; the groups' own conversions are counted (``count_operations``) but not rounded apart.
     """
     if dg.shape != wiring.shape:
-        raise ShapeError(f"crossbar of shape {dg.shape} given, the wiring needs {wiring.shape}")
+        raise ShapeError(
+            f"crossbar of shape {dg.shape} given, the wiring needs {wiring.shape}; build it with wiring.shape"
+        )
     if config.t_refractory > MAX_REFRACTORY * dt:
         raise ExperimentError(
             f"reservoir.t_refractory (={config.t_refractory:g} s) is longer than {MAX_REFRACTORY} steps of "
             f"{dt:g} s; lower it"
         )
+    if 0 < config.t_refractory < dt / 2:
+        raise ExperimentError(
+            f"reservoir.t_refractory (={config.t_refractory:g} s) is less than half a step of {dt:g} s; "
+            "raise it, or set it to 0"
+        )
+    for key in ("frac_excitatory", "recurrent_scaling", "spectral_radius"):
+        if wiring.recurrent is None and getattr(config, key) is not None:
+            raise ExperimentError(
+                f"reservoir.{key}: this '{config.topology}' liquid has no recurrent synapses; remove it, or "
+                "raise p_recurrent"
+            )
     scaling_in = config.input_scaling
     scaling_rec = config.recurrent_scaling or scaling_in
     sign = None
@@ -301,6 +317,8 @@ def _spectral_radius(synapses: Synapses, dg: Float, sign: npt.NDArray[np.int8] |
     """Largest absolute eigenvalue of the recurrent G+ - G- [S]."""
     n = synapses.n_pre
     weights = dg.ravel()[synapses.pair].astype(np.float64)
+    if not weights.any():  # which ARPACK refuses
+        return 0.0
     weights = weights if sign is None else np.abs(weights) * sign
     matrix = csr_array((weights, (synapses.pre, synapses.post)), shape=(n, n))
     if n <= DENSE_EIGENVALUES:

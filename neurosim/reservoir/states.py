@@ -93,7 +93,8 @@ def simulate(
     """
     if binned.sensor.n_channels != liquid.wiring.inputs.n_pre:
         raise ShapeError(
-            f"recordings have {binned.sensor.n_channels} channels, the liquid {liquid.wiring.inputs.n_pre}"
+            f"recordings have {binned.sensor.n_channels} channels, the liquid {liquid.wiring.inputs.n_pre}; "
+            "bin them as those that the liquid was built for"
         )
     readings = _readings(liquid.config.states, liquid, binned.n_steps)
     match engine:

@@ -20,7 +20,8 @@ class LiquidTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Random resistive liquid as a step of a ``Pipeline``; ``X`` is an ``Events``.
 
     ``fit`` forms one chip and adapts its thresholds without looking at labels; ``transform`` returns
-    the states, (n, n_states).
+    the states, (n, n_states). Every call reads the crossbar at the same moments with the same noise, so
+    that it is repeatable; in ``neurosim.run`` the slow noise moves on from training to test.
 
     Args:
         reservoir, events, device, array: Configs of the stages.

@@ -98,6 +98,8 @@ def wire(config: ReservoirConfig, sensor: Sensor, *, seed: int, chip: int = 0) -
 
 def _choose(draw: np.random.Generator, n_from: int, k: int, n_neurons: int) -> npt.NDArray[np.int64]:
     """For every neuron k distinct sources, (n_neurons, k)."""
+    if k == 0:
+        return np.empty((n_neurons, 0), np.int64)
     order = np.argsort(draw.random((n_neurons, n_from)), axis=1)
     return np.sort(order[:, :k], axis=1)
 
