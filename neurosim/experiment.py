@@ -142,7 +142,7 @@ def load_experiment(source: Path | str, overrides: Sequence[str] = ()) -> Experi
     for override in overrides:
         key, separator, value = override.partition("=")
         if not separator or not key.strip():
-            raise ExperimentError(f"--set {override}: expected key=value, e.g. reservoir.n_neurons=512")
+            raise ExperimentError(f"--set {override}: expected key=value, e.g. device.sigma_read=0.1")
         *tables, name = key.strip().split(".")
         table = data
         for part in tables:

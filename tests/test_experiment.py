@@ -133,7 +133,7 @@ def test_later_overrides_win(toml: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("chips", r"--set chips: expected key=value, e.g. reservoir.n_neurons=512"),
+        ("chips", r"--set chips: expected key=value, e.g. device.sigma_read=0.1"),
         ("=3", r"--set =3: expected key=value"),
         ("name.x=1", r"--set name.x=1: 'name' is a value, not a table; shorten the key"),
         ("chips=many", r"tiny.toml: chips: .*valid integer.* \(got 'many'\)"),

@@ -1,0 +1,48 @@
+"""What the documents say is true: code blocks run, tables agree with the results they are made from."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from experiment_keys import PAGE, markdown
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_python_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
+    assert float(capsys.readouterr().out) > 0.6
+
+
+def test_accuracies_of_the_readme_are_those_of_the_results() -> None:
+    lines = (ROOT / "benchmarks/results/nmnist_curve.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert len(rows) == 12
+    for row in rows:
+        line = next(line for line in README.splitlines() if line.startswith(f"| `{row['example']}`"))
+        assert f"{row['mean']:.3f}" in line, row["example"]
+        assert f"{row['cells']:,}" in line
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("*/*.md")), ids=str)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+@pytest.mark.parametrize("command", re.findall(r"neurosim ((?:devices|datasets) \w+|run|demo)", README))
+def test_commands_of_the_readme_exist(command: str) -> None:
+    from typer.testing import CliRunner
+
+    from neurosim.cli import app
+
+    assert CliRunner().invoke(app, [*command.split(), "--help"]).exit_code == 0
+
+
+def test_keys_of_an_experiment_are_those_of_the_models() -> None:
+    assert PAGE.read_text(encoding="utf-8") == markdown(), "run: python tests/experiment_keys.py"
