@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from neurosim.events.camera import CameraConfig as CameraConfig
     from neurosim.events.camera import simulate_camera as simulate_camera
     from neurosim.events.datasets import load as load_events  # noqa: F401 (in _HOME)
+    from neurosim.events.tonic import from_tonic as from_tonic
     from neurosim.experiment import Experiment as Experiment
     from neurosim.experiment import load_experiment as load_experiment
     from neurosim.experiment import run as run
@@ -48,6 +49,7 @@ _HOME = {
     "ReservoirConfig": "reservoir",
     "Result": "results",
     "bin_events": "events.binning",
+    "from_tonic": "events.tonic",
     "list_cards": "cards",
     "load_dataset": "cards",
     "load_device": "cards",

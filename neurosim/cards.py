@@ -2,7 +2,7 @@
 
 A card is a TOML file. Its physical numbers are quantities,
 
-    g_mean = { value = 34.1e-6, unit = "S", source = "wang2024", where = "code constant", status = "fitted" }
+    g_mean = { value = 34.1e-6, unit = "S", source = "wang2025", where = "code constant", status = "fitted" }
 
 whose unit must be the field's SI unit (checked, never converted) and whose value must lie in the
 field's range. The schemas below read as the list of what a card may say; a section that is absent
@@ -11,112 +11,31 @@ means that the effect is ideal.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, model_validator
-from pydantic_core import CoreSchema, core_schema
+from pydantic import Field, model_validator
 
 from neurosim.config import StrictModel, read_toml, validate
 from neurosim.errors import CardError, did_you_mean
-
-# ---- quantities ------------------------------------------------------------------------------------
-
-
-class Sourced(StrictModel):
-    """A value and where it comes from.
-
-    Attributes:
-        value: The number or numbers.
-        unit: SI unit; ``"1"`` for a ratio or a count.
-        status: How the number was obtained.
-        source: Keys of the card's ``[sources]``; may be empty only where the status is ``assumed``.
-        where: Place in the source (figure, table, line of code), or why the number is assumed.
-    """
-
-    value: Any
-    unit: str
-    status: Literal["measured", "digitised", "fitted", "assumed"]
-    source: Annotated[
-        tuple[str, ...], BeforeValidator(lambda s: (s,) if isinstance(s, str) else s), Field(strict=False)
-    ] = ()
-    where: str = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _has_source(self) -> Self:
-        if self.status != "assumed" and not self.source:
-            remedy = "name a key of [sources], or set status = 'assumed' and say why under 'where'"
-            raise ValueError(f"source: missing for a {self.status} value; {remedy}")
-        return self
-
-
-class Quantity(Sourced):
-    """A number."""
-
-    value: float
-
-
-class Count(Sourced):
-    """A whole number."""
-
-    value: int
-
-
-class Pair(Sourced):
-    """Two numbers, such as a lower and an upper limit."""
-
-    value: Annotated[tuple[float, float], Field(strict=False)]
-
-
-class Polynomial(Sourced):
-    """Coefficients of a polynomial, lowest power first."""
-
-    value: Annotated[tuple[float, ...], Field(strict=False, min_length=1)]
-
-
-@dataclass(frozen=True)
-class In:
-    """The unit and the closed range of a field, put beside its type with ``Annotated``."""
-
-    unit: str
-    low: float
-    high: float
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Append the check to the field's own validation."""
-        return core_schema.no_info_after_validator_function(self._check, handler(source))
-
-    def _check(self, quantity: Sourced) -> Sourced:
-        if quantity.unit != self.unit:
-            raise ValueError(f"unit must be '{self.unit}' (SI), got '{quantity.unit}'; convert the value")
-        values = quantity.value if isinstance(quantity.value, tuple) else (quantity.value,)
-        for value in values:
-            if not self.low <= value <= self.high:
-                allowed = f"{self.low:g} .. {self.high:g} {self.unit}"
-                raise ValueError(f"value {value:g} is outside {allowed}; check the power of ten")
-        return quantity
-
-
-Siemens = Annotated[Quantity, In("S", 0.0, 0.1)]
-SiemensPolynomial = Annotated[Polynomial, In("S", -0.1, 0.1)]
-Volt = Annotated[Quantity, In("V", 0.0, 20.0)]
-Ampere = Annotated[Quantity, In("A", 1e-12, 1.0)]
-Second = Annotated[Quantity, In("s", 1e-12, 1e10)]
-Joule = Annotated[Quantity, In("J", 0.0, 1e-6)]
-Relative = Annotated[Quantity, In("1", 0.0, 10.0)]
-Probability = Annotated[Quantity, In("1", 0.0, 1.0)]
-Sigmas = Annotated[Quantity, In("1", 1.0, 100.0)]
-Coefficients = Annotated[Pair, In("1", -10.0, 10.0)]
-Cells = Annotated[Count, In("1", 1, 65536)]
-Bits = Annotated[Count, In("1", 0, 24)]
-
-
-def _ordered(low: Quantity, high: Quantity, names: str) -> None:
-    """Two bounds of a section in the right order."""
-    if not low.value < high.value:
-        raise ValueError(f"{names} must be ascending, got {low.value:g} and {high.value:g}; exchange them")
-
+from neurosim.quantity import (
+    Ampere,
+    Bits,
+    Cells,
+    Coefficients,
+    In,
+    Joule,
+    Probability,
+    Quantity,
+    Relative,
+    Second,
+    Siemens,
+    SiemensPolynomial,
+    Sigmas,
+    Sourced,
+    Volt,
+    check_ascending,
+)
 
 # ---- schemas ---------------------------------------------------------------------------------------
 
@@ -159,7 +78,7 @@ class Conductance(StrictModel):
 
     @model_validator(mode="after")
     def _window(self) -> Self:
-        _ordered(self.g_min, self.g_max, "g_min, g_max")
+        check_ascending(self.g_min, self.g_max, "g_min, g_max")
         return self
 
 
@@ -182,7 +101,7 @@ class Forming(StrictModel):
 
     @model_validator(mode="after")
     def _range(self) -> Self:
-        _ordered(self.v_min, self.v_max, "v_min, v_max")
+        check_ascending(self.v_min, self.v_max, "v_min, v_max")
         return self
 
 
@@ -232,7 +151,7 @@ class ReadNoise(StrictModel):
         law = [self.q, self.q_exponent, self.q_max, self.t_read]
         if (self.sigma_read is None) != all(law) or (self.sigma_read and any(law)):
             raise ValueError("give either sigma_read or all of q, q_exponent, q_max, t_read")
-        _ordered(self.tau_min, self.tau_max, "tau_min, tau_max")
+        check_ascending(self.tau_min, self.tau_max, "tau_min, tau_max")
         return self
 
 
@@ -291,7 +210,7 @@ class Faults(StrictModel):
             return self
         if self.outlier_min is None or self.outlier_max is None:
             raise ValueError("p_outlier needs outlier_min and outlier_max; add them")
-        _ordered(self.outlier_min, self.outlier_max, "outlier_min, outlier_max")
+        check_ascending(self.outlier_min, self.outlier_max, "outlier_min, outlier_max")
         return self
 
 

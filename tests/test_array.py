@@ -13,11 +13,12 @@ from numpy.testing import assert_array_equal
 
 from neurosim import array
 from neurosim.array import Adc, ArrayConfig, count_operations, energy, quantise, tile
-from neurosim.cards import Count, MacroCard, load_macro
+from neurosim.cards import MacroCard, load_macro
 from neurosim.config import validate
 from neurosim.device import DeviceConfig, slow_noise
 from neurosim.errors import CardError, ExperimentError, OutOfRangeError
 from neurosim.events.types import Sensor
+from neurosim.quantity import Count
 from neurosim.reservoir.config import ReservoirConfig
 from neurosim.reservoir.wiring import Synapses, wire
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from neurosim import rng
-from neurosim.cards import Quantity, load_device
+from neurosim.cards import load_device
 from neurosim.device import (
     Cells,
     DeviceConfig,
@@ -26,6 +26,7 @@ from neurosim.device import (
 from neurosim.device.conductance import form, spread, stuck
 from neurosim.device.noise import BLOCK, STEPS, ou_steps
 from neurosim.errors import CardError, ExperimentError, OutOfRangeError
+from neurosim.quantity import Quantity
 
 SHAPE = (200, 300)
 

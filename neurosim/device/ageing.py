@@ -3,9 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.cards import DeviceCard, Pair
+from neurosim.cards import DeviceCard
 from neurosim.device.conductance import sigma_polynomial
 from neurosim.device.config import check_range
+from neurosim.quantity import Pair
 
 Array = npt.NDArray[np.float32]
 

@@ -8,9 +8,10 @@ import numpy.typing as npt
 from scipy import special
 
 from neurosim import rng
-from neurosim.cards import DeviceCard, Polynomial
+from neurosim.cards import DeviceCard
 from neurosim.device.config import check_range, number
 from neurosim.errors import ExperimentError, OutOfRangeError
+from neurosim.quantity import Polynomial
 
 Array = npt.NDArray[np.float32]
 

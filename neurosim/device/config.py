@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from neurosim.cards import Quantity
 from neurosim.config import StrictModel
 from neurosim.errors import OutOfRangeError
+from neurosim.quantity import Quantity
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Spread = Annotated[float, Field(ge=0.0, le=10.0)]

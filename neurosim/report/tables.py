@@ -10,7 +10,6 @@ from neurosim.cards import (
     Card,
     DeviceCard,
     MacroCard,
-    Sourced,
     cite,
     list_cards,
     load_dataset,
@@ -21,6 +20,7 @@ from neurosim.cards import (
 from neurosim.config import read_toml
 from neurosim.errors import CardError, did_you_mean
 from neurosim.events.datasets import places
+from neurosim.quantity import Sourced
 
 
 def list_hardware(console: Console) -> None:

@@ -14,7 +14,7 @@ import pytest
 from scipy import signal, stats
 
 from neurosim import rng
-from neurosim.cards import DeviceCard, Quantity, load_device
+from neurosim.cards import DeviceCard, load_device
 from neurosim.device import (
     DeviceConfig,
     drift_exponents,
@@ -24,6 +24,7 @@ from neurosim.device import (
     relax,
     slow_noise,
 )
+from neurosim.quantity import Quantity
 
 K = 4.0
 TAOX, PCM, WAN = (load_device(name) for name in ("taox_1t1r_40nm", "pcm_nandakumar2019", "rram_wan2022"))
