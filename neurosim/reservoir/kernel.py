@@ -20,8 +20,8 @@ class Rows(NamedTuple):
     """Weights by driving side, in one of two layouts; the other one is empty.
 
     Attributes:
-        dense: (n_pre, n_neurons) int8, int16 or float32, row by row.
-        dense_variance: uint8 (n_pre, n_neurons), read-noise variance in its own unit; empty without noise.
+        dense: (n_pre, n_neurons or more) int8, int16 or float32, row by row.
+        dense_variance: uint8 of the same shape, read-noise variance in its own unit; empty without noise.
         ptr: int32 (n_pre + 1,), runs of each row; a run joins consecutive neurons to consecutive pairs.
         post, start, length: int32 (n_runs,), first neuron, first pair and length of a run.
         bank: (n_pairs,) weights of the pairs.
