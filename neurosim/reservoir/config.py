@@ -40,11 +40,11 @@ class StatesConfig(StrictModel):
     tau_trace: float = Field(0.05, gt=0)
 
 
-_RECURRENT = frozenset({"frac_excitatory", "recurrent_scaling", "spectral_radius"})
+RECURRENT_KEYS = frozenset({"frac_excitatory", "recurrent_scaling", "spectral_radius"})
 TOPOLOGY_KEYS: dict[str, frozenset[str]] = {
-    "dense": _RECURRENT | {"n_neurons"},
-    "sparse": _RECURRENT | {"n_neurons", "p_connect", "p_recurrent"},
-    "local": _RECURRENT | {"n_neurons", "patch", "p_recurrent"},
+    "dense": RECURRENT_KEYS | {"n_neurons"},
+    "sparse": RECURRENT_KEYS | {"n_neurons", "p_connect", "p_recurrent"},
+    "local": RECURRENT_KEYS | {"n_neurons", "patch", "p_recurrent"},
     "shared": frozenset({"n_patches", "patch", "stride"}),
 }
 

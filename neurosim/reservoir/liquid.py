@@ -11,7 +11,7 @@ from scipy.sparse.linalg import eigs
 
 from neurosim import rng
 from neurosim.errors import ExperimentError, ShapeError
-from neurosim.reservoir.config import ReservoirConfig
+from neurosim.reservoir.config import RECURRENT_KEYS, ReservoirConfig
 from neurosim.reservoir.kernel import Neurons, Rows
 from neurosim.reservoir.wiring import Synapses, Wiring
 
@@ -129,7 +129,7 @@ class Weights:
             empty = np.empty(0, np.int32)
             ptr = np.zeros(self.wiring.n_neurons + 1, np.int32)
             return Rows(*none, ptr, empty, empty, empty, q[:0], self.variance[:0])
-        ptr, post, start, length = _runs(synapses)
+        ptr, post, start, length = synapses.runs
         work = len(length) * ADD_BYTES + len(synapses.pair) * q.dtype.itemsize
         if sign is None and work < synapses.n_pre * self.wiring.n_neurons * q.dtype.itemsize:
             return Rows(*none, ptr, post, start, length, q, self.variance)
@@ -248,7 +248,7 @@ def build_liquid(
             f"reservoir.t_refractory (={config.t_refractory:g} s) is less than half a step of {dt:g} s; "
             "raise it, or set it to 0"
         )
-    for key in ("frac_excitatory", "recurrent_scaling", "spectral_radius"):
+    for key in sorted(RECURRENT_KEYS):
         if wiring.recurrent is None and getattr(config, key) is not None:
             raise ExperimentError(
                 f"reservoir.{key}: this '{config.topology}' liquid has no recurrent synapses; remove it, or "
@@ -337,18 +337,3 @@ def _cache_lines(matrix: npt.NDArray[Any]) -> npt.NDArray[Any]:
     rows = memory[first : first + n_rows * width].view(matrix.dtype).reshape(n_rows, -1)
     rows[:, :n_cols] = matrix
     return rows
-
-
-def _runs(synapses: Synapses) -> tuple[npt.NDArray[np.int32], ...]:
-    """Synapses as runs: (ptr, first neuron, first pair, length), by driving side.
-
-    A run goes on while both the neuron and the pair go up by one, so that it is one loop over
-    neighbouring memory.
-    """
-    order = np.lexsort((synapses.post, synapses.pre))
-    pre, post, pair = synapses.pre[order], synapses.post[order], synapses.pair[order]
-    joined = (np.diff(pre) == 0) & (np.diff(post) == 1) & (np.diff(pair) == 1)
-    first = np.flatnonzero(np.concatenate([[len(pre) > 0], ~joined]))
-    length = np.diff(np.concatenate([first, [len(pre)]]))
-    ptr = np.searchsorted(pre[first], np.arange(synapses.n_pre + 1))
-    return tuple(a.astype(np.int32) for a in (ptr, post[first], pair[first], length))

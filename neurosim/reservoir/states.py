@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from neurosim.errors import ExperimentError, ShapeError, did_you_mean
 from neurosim.events.types import Binned
-from neurosim.reservoir.config import StatesConfig
 from neurosim.reservoir.liquid import Liquid
 
 Engine = Literal["numba", "snntorch", "brian2"]
@@ -46,7 +45,8 @@ class Readings:
         np.add.at(states, (i, self.segment[t] * self.n_features + self.feature[j]), self.step_weight[t])
 
 
-def _readings(config: StatesConfig, liquid: Liquid, n_steps: int) -> Readings:
+def _readings(liquid: Liquid, n_steps: int) -> Readings:
+    config = liquid.config.states
     if config.n_segments > n_steps:
         raise ExperimentError(
             f"states.n_segments (={config.n_segments}) is larger than events.n_steps (={n_steps}); lower it"
@@ -96,7 +96,7 @@ def simulate(
             f"recordings have {binned.sensor.n_channels} channels, the liquid {liquid.wiring.inputs.n_pre}; "
             "bin them as those that the liquid was built for"
         )
-    readings = _readings(liquid.config.states, liquid, binned.n_steps)
+    readings = _readings(liquid, binned.n_steps)
     match engine:
         case "numba":
             from neurosim.reservoir.numba_engine import run_batch

@@ -1,6 +1,7 @@
 """Which pair of cells joins which channel or neuron to which neuron."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,21 @@ class Synapses:
     pre: Index
     post: Index
     pair: Index
+
+    @cached_property
+    def runs(self) -> tuple[Index, Index, Index, Index]:
+        """Synapses as runs: (ptr, first neuron, first pair, length), by driving side.
+
+        A run goes on while both the neuron and the pair go up by one, so that it is one loop over
+        neighbouring memory.
+        """
+        order = np.lexsort((self.post, self.pre))
+        pre, post, pair = self.pre[order], self.post[order], self.pair[order]
+        joined = (np.diff(pre) == 0) & (np.diff(post) == 1) & (np.diff(pair) == 1)
+        first = np.flatnonzero(np.concatenate([[len(pre) > 0], ~joined]))
+        length = np.diff(np.concatenate([first, [len(pre)]])).astype(np.int32)
+        ptr = np.searchsorted(pre[first], np.arange(self.n_pre + 1)).astype(np.int32)
+        return ptr, post[first], pair[first], length
 
 
 @dataclass(frozen=True, eq=False)
