@@ -22,17 +22,29 @@ from neurosim.quantity import (
     Ampere,
     Bits,
     Cells,
-    Coefficients,
+    Curve,
+    Cycles,
+    Delay,
+    Electronvolt,
+    Growth,
     In,
     Joule,
+    Kelvin,
+    Ohm,
+    PerKelvin,
+    PerSecond,
     Probability,
     Quantity,
     Relative,
+    RelativeCurve,
+    RelativeLog,
+    Resolution,
     Second,
     Siemens,
-    SiemensPolynomial,
+    SiemensCurve,
     Sigmas,
     Sourced,
+    SquareMetre,
     Volt,
     check_ascending,
 )
@@ -46,7 +58,8 @@ class Card(StrictModel):
     Attributes:
         name: The name it is loaded by.
         title: One line for lists.
-        sources: Key -> DOI, ``arXiv:number`` or ``https://`` address.
+        sources: Key -> DOI, ``arXiv:number``, ``https://`` address or, for data that stand beside the card,
+            ``file:NAME?sha256=HEX``.
         notes: Free text: what is invented here and why.
     """
 
@@ -65,7 +78,8 @@ class Conductance(StrictModel):
     Attributes:
         g_min: Lowest conductance: an unformed cell, the fully reset state, a cell stuck off.
         g_max: Highest conductance: the fully set state, a cell stuck on, and the g_max of g/g_max below.
-        g_mean: Mean conductance after forming; needed with ``[forming]``.
+        g_mean: Mean conductance after forming, needed with ``[forming]``; without it cells are programmed to
+            random states.
         sigma_d2d: Spread from device to device, relative to the conductance.
         distribution: Law of that spread.
     """
@@ -91,6 +105,7 @@ class Forming(StrictModel):
         v_default: Pulse amplitude where an experiment names none.
         v_min: Lowest amplitude the law is backed by.
         v_max: Highest amplitude the law is backed by.
+        compliance_exponent: k in the mean conductance g_mean (compliance current / the card's own)^k.
     """
 
     v_forming: Volt
@@ -98,6 +113,7 @@ class Forming(StrictModel):
     v_default: Volt
     v_min: Volt
     v_max: Volt
+    compliance_exponent: Relative | None = None
 
     @model_validator(mode="after")
     def _range(self) -> Self:
@@ -109,26 +125,28 @@ class Programming(StrictModel):
     """Error of a cell after it was programmed to a target g.
 
     Attributes:
-        sigma_prog: sigma(g) = sum_k c_k (g/g_max)^k, not below 0.
+        sigma_prog: Standard deviation against the state, not below 0.
         sigma_c2c: Further spread from cycle to cycle, relative to g.
     """
 
-    sigma_prog: SiemensPolynomial
+    sigma_prog: SiemensCurve
     sigma_c2c: Relative | None = None
 
 
 class ReadNoise(StrictModel):
     """Fluctuation of the read conductance: a white part and a slow part.
 
-    The relative standard deviation is ``sigma_read``, or the 1/f law of phase-change memory,
-    Q sqrt(ln((t + t0 + t_read) / (2 t_read))) with Q = min(q_max, q (g/g_max)^-q_exponent) and t0 from
-    ``[drift]``. Give one of the two.
+    The relative standard deviation is ``sigma_read``, or ``sigma_curve``(x), or the 1/f law of phase-change
+    memory, Q sqrt(ln((t + t0 + t_read) / (2 t_read))) with t0 from ``[drift]`` and
+    Q = min(q_max, q x^-q_exponent) or Q = q_log(x), x = g/g_max. Give one of the four.
 
     Attributes:
         sigma_read: Relative standard deviation, the same for every state.
+        sigma_curve: Relative standard deviation against the state, not below 0.
         q: Noise strength of the fully set state.
         q_exponent: How it grows for lower states.
         q_max: Its upper limit.
+        q_log: Noise strength against the state.
         t_read: Duration of a read in the 1/f law.
         white_fraction: Share of the variance that is new at every read.
         tau_min: Shortest correlation time of the slow part.
@@ -137,9 +155,11 @@ class ReadNoise(StrictModel):
     """
 
     sigma_read: Relative | None = None
+    sigma_curve: RelativeCurve | None = None
     q: Relative | None = None
     q_exponent: Relative | None = None
     q_max: Relative | None = None
+    q_log: RelativeLog | None = None
     t_read: Second | None = None
     white_fraction: Probability
     tau_min: Second
@@ -148,9 +168,13 @@ class ReadNoise(StrictModel):
 
     @model_validator(mode="after")
     def _one_law(self) -> Self:
-        law = [self.q, self.q_exponent, self.q_max, self.t_read]
-        if (self.sigma_read is None) != all(law) or (self.sigma_read and any(law)):
-            raise ValueError("give either sigma_read or all of q, q_exponent, q_max, t_read")
+        power, log, t_read = (self.q, self.q_exponent, self.q_max), self.q_log, self.t_read
+        laws = [(self.sigma_read,), (self.sigma_curve,), (*power, t_read), (log, t_read)]
+        given = {id(x) for x in (self.sigma_read, self.sigma_curve, *power, log, t_read) if x is not None}
+        if not any(None not in law and given == set(map(id, law)) for law in laws):
+            raise ValueError(
+                "give sigma_read, sigma_curve, q with q_exponent, q_max and t_read, or q_log with t_read"
+            )
         check_ascending(self.tau_min, self.tau_max, "tau_min, tau_max")
         return self
 
@@ -161,30 +185,30 @@ class Drift(StrictModel):
     Attributes:
         t0: Time from programming to the first read.
         t_max: Longest time the law is backed by.
-        nu_mean: a, b of mean(x) = clip(a + b ln x, nu_mean_clip).
-        nu_mean_clip: Its lowest and highest value.
-        nu_std: a, b of std(x) = clip(a + b ln x, nu_std_clip).
-        nu_std_clip: Its lowest and highest value.
+        nu_mean: Mean of the exponents of cells in a state.
+        nu_std: Their standard deviation.
     """
 
     t0: Second
     t_max: Second
-    nu_mean: Coefficients
-    nu_mean_clip: Coefficients
-    nu_std: Coefficients
-    nu_std_clip: Coefficients
+    nu_mean: RelativeLog
+    nu_std: RelativeLog
 
 
 class Relaxation(StrictModel):
-    """Total spread around the target at one time after programming (``[[relaxation]]``, ascending times).
+    """Deviation from the target at one time after programming (``[[relaxation]]``, ascending times).
 
     Attributes:
         t: Time after programming.
-        sigma: sigma(g) = sum_k c_k (g/g_max)^k, not below 0.
+        sigma: Total standard deviation against the state, not below 0.
+        mean: Mean deviation against the state.
+        tail: s of a heavy-tailed deviation sigma exp(s eta - s^2) xi, eta and xi normal; absent: normal.
     """
 
     t: Second
-    sigma: SiemensPolynomial
+    sigma: SiemensCurve
+    mean: SiemensCurve | None = None
+    tail: Relative | None = None
 
 
 class Faults(StrictModel):
@@ -193,6 +217,8 @@ class Faults(StrictModel):
     Attributes:
         p_stuck_lrs: Fraction of cells stuck at g_max.
         p_stuck_hrs: Fraction of cells stuck at g_min.
+        p_dead_row: Fraction of word lines that do not conduct.
+        p_dead_col: Fraction of bit lines that do not conduct.
         p_outlier: Fraction of cells far from the mean.
         outlier_min: Smallest deviation of an outlier in units of sigma_d2d.
         outlier_max: Largest deviation of an outlier in units of sigma_d2d.
@@ -200,6 +226,8 @@ class Faults(StrictModel):
 
     p_stuck_lrs: Probability | None = None
     p_stuck_hrs: Probability | None = None
+    p_dead_row: Probability | None = None
+    p_dead_col: Probability | None = None
     p_outlier: Probability | None = None
     outlier_min: Sigmas | None = None
     outlier_max: Sigmas | None = None
@@ -214,6 +242,74 @@ class Faults(StrictModel):
         return self
 
 
+class Temperature(StrictModel):
+    """What a temperature T other than the card's does.
+
+    Conductance: G(T) = G (1 + tcr (T - t_ref)). Ageing: t seconds at T age a chip like
+    t exp((e_a/k) (1/t_ref - 1/T)) seconds at t_ref.
+
+    Attributes:
+        t_ref: Temperature of the card's numbers.
+        t_min: Lowest temperature the laws are backed by.
+        t_max: Highest temperature the laws are backed by.
+        tcr: Temperature coefficient of the conductance.
+        e_a: Activation energy of ageing.
+    """
+
+    t_ref: Kelvin
+    t_min: Kelvin
+    t_max: Kelvin
+    tcr: PerKelvin | None = None
+    e_a: Electronvolt | None = None
+
+    @model_validator(mode="after")
+    def _range(self) -> Self:
+        check_ascending(self.t_min, self.t_max, "t_min, t_max")
+        return self
+
+
+class Endurance(StrictModel):
+    """Cells that fail by being switched: P(failed after n cycles) = Phi(ln(n / n_median) / sigma_ln).
+
+    Attributes:
+        n_median: Cycles that half of the cells survive.
+        sigma_ln: Spread of the logarithm of the cycles to failure.
+        p_lrs: Fraction of failed cells that are stuck at g_max, the others at g_min.
+        n_max: Most cycles the law is backed by.
+    """
+
+    n_median: Cycles
+    sigma_ln: Relative
+    p_lrs: Probability
+    n_max: Cycles
+
+
+class Iv(StrictModel):
+    """Current against voltage: I = G V0 sinh(V/V0) / s, or I = G V + n2(x) V^2 + n3(x) V^3, x = G/g_max.
+
+    Attributes:
+        v0: V0 of the sinh law.
+        v_reference: Voltage at which the card's conductances I/V were measured: s = sinh(v/V0)/(v/V0) there.
+            Absent or 0: they are slopes at 0 V, s = 1.
+        n2: Quadratic coefficient against the state.
+        n3: Cubic coefficient against the state.
+    """
+
+    v0: Annotated[Quantity, In("V", 1e-3, 20.0)] | None = None
+    v_reference: Volt | None = None
+    n2: Annotated[Curve, In("A/V^2", -1.0, 1.0)] | None = None
+    n3: Annotated[Curve, In("A/V^3", -1.0, 1.0)] | None = None
+
+    @model_validator(mode="after")
+    def _one_law(self) -> Self:
+        polynomial = [self.n2, self.n3]
+        if (self.v0 is None) != all(polynomial) or (self.v0 and any(polynomial)):
+            raise ValueError("give either v0 or both of n2, n3")
+        if self.v_reference and self.v0 is None:
+            raise ValueError("v_reference belongs to the sinh law; remove it or give v0")
+        return self
+
+
 class Read(StrictModel):
     """Reading.
 
@@ -222,6 +318,77 @@ class Read(StrictModel):
     """
 
     v_read_max: Volt
+
+
+class PulseLaw(StrictModel):
+    """What a pulse of one polarity does: it moves a cell part of the way to the limit of its amplitude.
+
+    The limit falls short of the cell's bound by (w/width)^-width_exponent exp(-(V - v_on)/v_scale) of its
+    range; without v_on it is the bound, and all pulses are identical.
+
+    Attributes:
+        step: Share of the way to the limit that a pulse of the median cell goes.
+        sigma_c2c: Spread from pulse to pulse, relative to the window g_max - g_min.
+        sigma_bound: Spread of the bounds from device to device, relative to the window.
+        v_start: Amplitude of the first pulse of write-verify.
+        v_step: How much the next pulse is higher.
+        v_max: Highest amplitude that the law is backed by.
+        v_on: Amplitude above which the median cell moves.
+        v_scale: Volts that divide the distance between limit and bound by e.
+        sigma_v: Spread of v_on from device to device.
+        v_line: Voltage of the line that drives the current, where the amplitude is that of a gate.
+    """
+
+    step: Probability
+    sigma_c2c: Relative
+    sigma_bound: Relative | None = None
+    v_start: Volt
+    v_step: Volt | None = None
+    v_max: Volt | None = None
+    v_on: Volt | None = None
+    v_scale: Annotated[Quantity, In("V", 1e-3, 10.0)] | None = None
+    sigma_v: Volt | None = None
+    v_line: Volt | None = None
+
+    @model_validator(mode="after")
+    def _one_law(self) -> Self:
+        given = [quantity is not None for quantity in (self.v_step, self.v_max, self.v_on, self.v_scale)]
+        if any(given) and not all(given):
+            raise ValueError("give all of v_step, v_max, v_on, v_scale, or none where pulses are identical")
+        if self.v_max:
+            check_ascending(self.v_start, self.v_max, "v_start, v_max")
+        return self
+
+
+class Switching(StrictModel):
+    """Programming pulses, which move a cell between the bounds g_min and g_max.
+
+    Attributes:
+        set: Pulses that raise the conductance.
+        reset: Pulses that lower it.
+        sigma_step: Standard deviation from device to device of ln s in the share 1 - (1 - step)^s.
+        width: Duration of a pulse, for which v_on holds.
+        width_exponent: Power of the duration in the law of the limits; absent: no other duration.
+        width_min: Shortest duration that the power is backed by.
+        width_max: Longest duration that the power is backed by.
+    """
+
+    set: PulseLaw
+    reset: PulseLaw
+    sigma_step: Relative | None = None
+    width: Second
+    width_exponent: Relative | None = None
+    width_min: Second | None = None
+    width_max: Second | None = None
+
+    @model_validator(mode="after")
+    def _widths(self) -> Self:
+        given = [quantity is not None for quantity in (self.width_exponent, self.width_min, self.width_max)]
+        if any(given) and not all(given):
+            raise ValueError("width_exponent, width_min and width_max come together; give all or none")
+        if self.width_min and self.width_max:
+            check_ascending(self.width_min, self.width_max, "width_min, width_max")
+        return self
 
 
 class DeviceCard(Card):
@@ -237,7 +404,11 @@ class DeviceCard(Card):
     drift: Drift | None = None
     read_noise: ReadNoise | None = None
     faults: Faults | None = None
+    temperature: Temperature | None = None
+    endurance: Endurance | None = None
+    iv: Iv | None = None
     read: Read | None = None
+    switching: Switching | None = None
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
@@ -245,7 +416,7 @@ class DeviceCard(Card):
             raise ValueError("conductance.g_mean: missing; a card with [forming] needs it")
         if self.faults and self.faults.p_outlier and self.conductance.sigma_d2d is None:
             raise ValueError("conductance.sigma_d2d: missing; faults.p_outlier is measured in it")
-        if self.read_noise and self.read_noise.q and self.drift is None:
+        if self.read_noise and self.read_noise.t_read and self.drift is None:
             raise ValueError("drift: missing; the 1/f law of [read_noise] needs its t0")
         if self.relaxation and self.programming is None:
             raise ValueError("programming: missing; [[relaxation]] starts from it")
@@ -262,15 +433,29 @@ class MacroCard(Card):
         cell: Cell type, e.g. ``1T1R``.
         rows: Word lines.
         cols: Bit lines.
+        r_wire_row, r_wire_col: Resistance of one cell's piece of a word line and of a bit line.
+        r_source, r_sense: Resistance in series with a row driver and with a column's sense amplifier.
         dac_bits: Resolution of the row drivers; 0 is ideal.
         adc_bits: Resolution of the column converters; 0 is ideal.
         adc_full_scale: Differential column current at which the converter saturates.
+        n_adcs: Column converters of one macro, which share its columns.
         v_read: Read voltage.
         t_read: Duration of a read.
-        energy_adc: Energy of one conversion.
+        t_adc: Time of one conversion of ``adc_bits_ref`` bits.
+        t_accumulate: Time of one digital addition.
+        t_mac: Time of one digital multiply-accumulate of the readout.
+        adc_bits_ref: Resolution that energy_adc, t_adc and area_adc are those of.
+        adc_growth_energy: Factor of a conversion's energy for one more bit.
+        adc_growth_area: Factor of a converter's area for one more bit.
+        energy_adc: Energy of one conversion of ``adc_bits_ref`` bits.
         energy_row: Energy of driving one active row for one read.
         energy_accumulate: Energy of one digital addition (a spike counter, a membrane update).
         energy_mac: Energy of one digital multiply-accumulate of the readout.
+        area_cell: Area of a cell.
+        area_row: Area of a row driver.
+        area_sample_hold: Area of a column's sample-and-hold.
+        area_adc: Area of a converter of ``adc_bits_ref`` bits.
+        area_accumulate: Area of the adder behind a converter.
     """
 
     schema_id = "neurosim.macro_card/1"
@@ -279,15 +464,54 @@ class MacroCard(Card):
     cell: str
     rows: Cells
     cols: Cells
+    r_wire_row: Ohm | None = None
+    r_wire_col: Ohm | None = None
+    r_source: Ohm | None = None
+    r_sense: Ohm | None = None
     dac_bits: Bits
     adc_bits: Bits
     adc_full_scale: Ampere
+    n_adcs: Cells
     v_read: Volt
     t_read: Second
+    t_adc: Delay
+    t_accumulate: Delay
+    t_mac: Delay
+    adc_bits_ref: Resolution
+    adc_growth_energy: Growth
+    adc_growth_area: Growth
     energy_adc: Joule
     energy_row: Joule
     energy_accumulate: Joule
     energy_mac: Joule
+    area_cell: SquareMetre
+    area_row: SquareMetre
+    area_sample_hold: SquareMetre
+    area_adc: SquareMetre
+    area_accumulate: SquareMetre
+
+
+class PlatformCard(Card):
+    """A digital machine that does the same work, for comparison.
+
+    Attributes:
+        precision: Type of its operands, e.g. ``int8``.
+        energy_mac: Energy of one multiply-accumulate.
+        energy_add: Energy of one addition.
+        energy_weight: Energy of reading one weight from memory; 0 where the others contain it.
+        mac_rate: Multiply-accumulates per second at its peak; absent: not known.
+        area: Area of the chip; absent: not known.
+    """
+
+    schema_id = "neurosim.platform/1"
+    folder = "devices"
+
+    precision: str
+    energy_mac: Joule
+    energy_add: Joule
+    energy_weight: Joule
+    mac_rate: PerSecond | None = None
+    area: SquareMetre | None = None
 
 
 class Sensor(StrictModel):
@@ -372,8 +596,13 @@ class DatasetCard(Card):
 
 # ---- loading ---------------------------------------------------------------------------------------
 
-KINDS: dict[str, type[Card]] = {"device": DeviceCard, "macro": MacroCard, "dataset": DatasetCard}
-CITATION = re.compile(r"10\.\d{4,9}/\S+|arXiv:\d{4}\.\d{4,5}|https://\S+")
+KINDS: dict[str, type[Card]] = {
+    "device": DeviceCard,
+    "macro": MacroCard,
+    "platform": PlatformCard,
+    "dataset": DatasetCard,
+}
+CITATION = re.compile(r"10\.\d{4,9}/\S+|arXiv:\d{4}\.\d{4,5}|https://\S+|file:[^?]+\?\S*sha256=[0-9a-f]{64}")
 
 C = TypeVar("C", bound=Card)
 
@@ -388,13 +617,18 @@ def load_macro(name: str) -> MacroCard:
     return _load(MacroCard, name)
 
 
+def load_platform(name: str) -> PlatformCard:
+    """The platform card ``name``, or the one in the file ``name`` where that is a path to a ``.toml``."""
+    return _load(PlatformCard, name)
+
+
 def load_dataset(name: str) -> DatasetCard:
     """The dataset card ``name``, or the one in the file ``name`` where that is a path to a ``.toml``."""
     return _load(DatasetCard, name)
 
 
 def list_cards(kind: str) -> list[str]:
-    """Names of the shipped cards of a kind: ``device``, ``macro`` or ``dataset``."""
+    """Names of the shipped cards of a kind: ``device``, ``macro``, ``platform`` or ``dataset``."""
     if kind not in KINDS:
         raise CardError(f"unknown kind of card '{kind}'; {did_you_mean(kind, KINDS)}")
     return sorted(_index(KINDS[kind]))
@@ -470,7 +704,10 @@ def _read(model: type[C], path: Path) -> C:
     card = validate(model, table, where=str(path), error=CardError)
     for key, source in card.sources.items():
         if not CITATION.fullmatch(source):
-            raise CardError(f"{path}: sources.{key}: '{source}' is no DOI, arXiv:number or https:// address")
+            raise CardError(
+                f"{path}: sources.{key}: '{source}' is no DOI, arXiv:number, https:// address or "
+                "file:NAME?sha256=HEX"
+            )
     for key, quantity in quantities(card):
         for source in quantity.source:
             if source not in card.sources:

@@ -4,6 +4,7 @@
       CardError           (ValueError)   a device, macro or dataset card is wrong or unknown
       ExperimentError     (ValueError)   an experiment's TOML, an override or an option is wrong
       EventFileError      (ValueError)   an event or image file does not hold what its format says
+      MeasurementError    (ValueError)   a file of measured data is wrong or says too little
       DataNotFoundError   (FileNotFoundError)  a data set is not on this machine
       OutOfRangeError     (ValueError)   a physical value leaves the range its card was fitted in
       ShapeError          (ValueError)   arrays disagree with each other
@@ -31,6 +32,10 @@ class ExperimentError(NeurosimError, ValueError):
 
 class EventFileError(NeurosimError, ValueError):
     """An event or image file does not hold what its format says."""
+
+
+class MeasurementError(NeurosimError, ValueError):
+    """A file of measured data does not hold what its format says, or too little to fit a law to."""
 
 
 class DataNotFoundError(NeurosimError, FileNotFoundError):

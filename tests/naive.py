@@ -4,6 +4,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import constants
+from scipy.integrate import solve_ivp
+from scipy.optimize import brentq
 
 from neurosim import counter
 
@@ -14,6 +17,15 @@ def convert(current: np.float32, step: np.float32, full_scale: np.float32) -> np
     """What a converter reports for one current."""
     level = np.rint(current / step) * step
     return min(max(level, -full_scale), full_scale)
+
+
+def bend(
+    current: np.float32, full_scale: np.float32, gain: np.float32, offset: np.float32, bow: np.float32
+) -> np.float32:
+    """A current as a converter with a gain, an offset and a bow takes it, every rounding in float32."""
+    x = current * gain + offset
+    y = min(max(x / full_scale, np.float32(-1)), np.float32(1))
+    return x + bow * (y - y * y * y)
 
 
 def lay_out(
@@ -50,6 +62,7 @@ def lif(
     n_refractory: int = 0,
     adc_step: float = 0.0,
     adc_max: float = 0.0,
+    adc_bend: npt.NDArray[np.float32] | None = None,
     noise: npt.NDArray[np.float32] | None = None,
 ) -> npt.NDArray[np.uint8]:
     """Spikes (n_steps, n_neurons) of one recording: integer weights, every rounding in float32.
@@ -65,6 +78,7 @@ def lif(
         n_refractory: Steps in which a neuron's membrane is frozen and its input lost after a spike.
         adc_step: Step of the converter; 0: none.
         adc_max: Its full scale.
+        adc_bend: Gain, offset and bow of the converters, (3, n_neurons).
         noise: Added to the current, (n_steps, n_neurons).
     """
     w_in, w_rec, x = (a.astype(np.int64) for a in (w_in, w_rec, x))
@@ -78,6 +92,8 @@ def lif(
             current = np.float32(x[t] @ w_in[:, j] + before @ w_rec[:, j])
             if noise is not None:
                 current = current + noise[t, j]
+            if adc_bend is not None:
+                current = bend(current, adc_max, *adc_bend[:, j])
             if adc_step > 0:
                 current = convert(current, adc_step, adc_max)
             if alpha > 0:
@@ -275,3 +291,385 @@ def bin_recording(
         step = te * n_steps // duration_us
         frames[step, ye - top, xe - left, pe if polarity == "both" else 0] += 1
     return np.minimum(frames, 1).reshape(n_steps, -1) if binary else frames.reshape(n_steps, -1)
+
+
+# --- device/sampling.py ---
+
+
+def conductances(
+    keys: tuple[int, int],
+    law: tuple[float, float, float],
+    lognormal: bool,
+    first_cell: int,
+    read: int,
+    n: int,
+    block: int,
+) -> npt.NDArray[np.float64]:
+    """Conductances (n,) of cells from ``first_cell`` on; ``law`` is g_mean, spread, sigma_read."""
+    g_mean, spread, sigma_read = law
+    out = np.empty(n)
+    for i in range(n):
+        number, place = divmod(first_cell + i, block)
+        xi, noise = np.empty(block, np.float32), np.empty(block, np.float32)
+        counter.fill_normals(keys[0], number, xi)
+        counter.fill_normals(keys[1], read * 2**40 + number, noise)
+        z = float(xi[place])
+        factor = np.exp(spread * z - spread**2 / 2) if lognormal else max(0.0, 1 + spread * z)
+        out[i] = g_mean * factor * (1 + sigma_read * float(noise[place]))
+    return out
+
+
+# --- array/wires.py ---
+
+
+def network(
+    g: npt.NDArray[np.float64],
+    v: npt.NDArray[np.float64],
+    resistances: tuple[float, float, float, float],
+    both: bool = False,
+    active: npt.NDArray[np.bool_] | None = None,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Column currents, word- and bit-node voltages of one vector: all branches stamped into a dense matrix.
+
+    Args:
+        g: (rows, cols).
+        v: (rows,).
+        resistances: Segment of a word line, of a bit line, source, sense; links of 0 ohm are not possible.
+        both: Word lines driven from both ends.
+        active: (rows,); the cells of the other rows are cut.
+    """
+    m, n = g.shape
+    r_row, r_col, r_source, r_sense = resistances
+    matrix, injected = np.zeros((2 * m * n, 2 * m * n)), np.zeros(2 * m * n)
+
+    def join(a: int, b: int, conductance: float) -> None:
+        matrix[a, a] += conductance
+        matrix[b, b] += conductance
+        matrix[a, b] -= conductance
+        matrix[b, a] -= conductance
+
+    def supply(a: int, conductance: float, voltage: float) -> None:
+        matrix[a, a] += conductance
+        injected[a] += conductance * voltage
+
+    for i in range(m):
+        for j in range(n):
+            word, bit = i * n + j, m * n + i * n + j
+            if active is None or active[i]:
+                join(word, bit, g[i, j])
+            if j == 0:
+                supply(word, 1 / (r_source + r_row), v[i])
+            else:
+                join(word, word - 1, 1 / r_row)
+            if j == n - 1 and both:
+                supply(word, 1 / (r_source + r_row), v[i])
+            if i == m - 1:
+                supply(bit, 1 / (r_sense + r_col), 0.0)
+            else:
+                join(bit, bit + n, 1 / r_col)
+    nodes = np.linalg.solve(matrix, injected).reshape(2, m, n)
+    return nodes[1, -1] / (r_sense + r_col), nodes[0], nodes[1]
+
+
+# --- array/mvm.py ---
+
+
+def convert_noisy(
+    current: npt.NDArray[np.float32],
+    variance: npt.NDArray[np.float32],
+    key: int,
+    first: int,
+    stride: int,
+    step: np.float32,
+    full_scale: np.float32,
+    gain: npt.NDArray[np.float32],
+    offset: npt.NDArray[np.float32],
+    inl: npt.NDArray[np.float32],
+) -> tuple[npt.NDArray[np.float32], int]:
+    """Codes of noisy currents, every rounding in float32, and how many converters saturate."""
+    n, n_columns = current.shape
+    codes, n_clipped, xi = np.zeros((n, n_columns), np.float32), 0, np.empty(n_columns, np.float32)
+    peak = np.float32(1.5 * np.sqrt(3))
+    for i in range(n):
+        counter.fill_normals(key, first + i * stride, xi)
+        for j in range(n_columns):
+            x = current[i, j]
+            if len(variance):
+                x = x + np.sqrt(variance[i, j]) * xi[j]
+            if step > 0:
+                x = x * (np.float32(1) + gain[j]) + step * offset[j]
+                y = min(max(x / full_scale, np.float32(-1)), np.float32(1))
+                x = x + step * inl[j] * peak * (y - y * y * y)
+                n_clipped += int(abs(x) > full_scale)
+                x = np.rint(convert(x, step, full_scale) / step)
+            codes[i, j] = x
+    return codes, n_clipped
+
+
+def code_weight(matrix: Any) -> float:
+    """What one code of the lowest part and read adds to a product (of one ampere, without converters)."""
+    top = 2 ** (matrix.dac_bits - 1) - 1 if matrix.config.inputs == "bit_serial" else 1
+    step = matrix.adc_full_scale / (2 ** (matrix.adc_bits - 1) - 1) if matrix.adc_bits else 1.0
+    return matrix.dac_full_scale / top / matrix.macro.v_read.value * step * matrix.weight_unit
+
+
+def multiply(matrix: Any, x: npt.NDArray[np.float32], key: int, first: int) -> npt.NDArray[np.float64]:
+    """Products with an analog matrix: input by input, read by read, cell by cell, in float64."""
+    config, v_read = matrix.config, matrix.macro.v_read.value
+    n_columns, n_parts, top = matrix.g.shape[1], len(matrix.part_factors), 2 ** (matrix.dac_bits - 1) - 1
+    width = n_columns // n_parts
+    n_out = width - 1 if config.mapping == "reference" else width
+    step = matrix.adc_full_scale / (2 ** (matrix.adc_bits - 1) - 1)
+    out = np.zeros((len(x), n_out))
+    for i, row in enumerate(x):
+        codes = [int(np.clip(np.rint(value / matrix.dac_full_scale * top), -top, top)) for value in row]
+        signs = (1, -1) if config.signed_inputs == "two_phase" else (0,)
+        bits = range(matrix.dac_bits - 1) if config.inputs == "bit_serial" else (None,)
+        sums, number = np.zeros(n_columns), (first + i) * matrix.tiles.row_groups * len(signs) * len(bits)
+        for sign in signs:
+            for bit in bits:
+                for group, errors in enumerate(matrix.errors):
+                    current, variance = np.zeros(n_columns), np.zeros(n_columns)
+                    for r in range(group * matrix.tiles.block[0], (group + 1) * matrix.tiles.block[0]):
+                        if r >= len(codes) or codes[r] * sign < 0:
+                            continue
+                        size = abs(codes[r]) / top if bit is None else abs(codes[r]) >> bit & 1
+                        v = v_read * size * (np.sign(codes[r]) if sign == 0 else 1)
+                        for j in range(n_columns):
+                            current[j] += v * matrix.g[r, j]
+                            variance[j] += v * v * matrix.variance[r, j]
+                    xi = np.empty(n_columns, np.float32)
+                    counter.fill_normals(key, number, xi)
+                    number += 1
+                    for j in range(n_columns):
+                        a = current[j] + np.sqrt(variance[j]) * xi[j]
+                        if errors is not None:
+                            a = a * (1 + errors.gain[j]) + step * errors.offset[j]
+                            y = min(max(a / matrix.adc_full_scale, -1), 1)
+                            a += step * errors.inl[j] * 1.5 * np.sqrt(3) * (y - y**3)
+                        code = min(
+                            max(np.rint(a / step), -(2 ** (matrix.adc_bits - 1) - 1)),
+                            2 ** (matrix.adc_bits - 1) - 1,
+                        )
+                        sums[j] += (sign or 1) * code * (1 if bit is None else 2**bit)
+        for j in range(n_out):
+            for part in range(n_parts):
+                out[i, j] += matrix.part_factors[part] * sums[part * width + j]
+                if config.mapping == "reference":
+                    out[i, j] -= matrix.part_factors[part] * sums[part * width + n_out]
+            out[i, j] *= code_weight(matrix)
+            out[i, j] -= matrix.zero * sum(codes) / top * matrix.dac_full_scale
+    return out
+
+
+def products_cell_by_cell(
+    matrix: Any, x: npt.NDArray[np.float32], draw: np.random.Generator, n: int
+) -> npt.NDArray[np.float64]:
+    """Products of one input n times, ideal converters: a number of its own for every cell and read."""
+    n_parts, two_phase = len(matrix.part_factors), matrix.config.signed_inputs == "two_phase"
+    out = []
+    for _ in range(n):
+        total = np.zeros(matrix.g.shape[1])
+        for part in (np.maximum(x, 0), np.minimum(x, 0)) if two_phase else (x,):
+            g = matrix.g + np.sqrt(matrix.variance) * draw.standard_normal(matrix.g.shape)
+            total += part @ g
+        total = matrix.part_factors @ total.reshape(n_parts, -1)
+        if matrix.config.mapping == "reference":
+            total = total[:-1] - total[-1]
+        out.append(total * matrix.weight_unit - matrix.zero * x.sum())
+    return np.array(out)
+
+
+# --- device/pulses.py, device/write_verify.py ---
+
+
+def pulse(cells: Any, i: int, g: float, v: float, width: float, xi: float) -> float:
+    """Conductance of cell ``i`` after a pulse: SET where ``v`` is positive, RESET where it is negative."""
+    low, high = cells.bounds[:, i]
+    k = int(v > 0)
+    left = np.exp(-(abs(v) - cells.v_on[k, i]) / cells.v_scale[k]) / (width / cells.width) ** cells.exponent
+    if left >= 1:
+        return g
+    limit = [low + left * (high - low), high - left * (high - low)][k]
+    if (limit - g) * v < 0:
+        return g
+    return float(np.clip(g + cells.share[k, i] * (limit - g) + cells.sigma[k] * xi, low, high))
+
+
+def pulse_train(
+    key: int, cells: Any, train: npt.NDArray[np.float64], width: float
+) -> npt.NDArray[np.float64]:
+    """Conductances (n_pulses + 1, n_cells) from the low bounds on."""
+    n_pulses, n_cells = train.shape
+    g = np.zeros((n_pulses + 1, n_cells))
+    for i in range(n_cells):
+        g[0, i] = cells.bounds[0, i]
+        for k in range(n_pulses):
+            xi = counter.normal(key, k * n_cells + i)
+            g[k + 1, i] = pulse(cells, i, g[k, i], train[k, i], width, xi) if train[k, i] else g[k, i]
+    return g
+
+
+def program_cell(
+    key: int, cells: Any, i: int, scheme: Any, target: float, band: float, sigma: float, g: float
+) -> tuple[float, bool, list[tuple[float, float, float, float]]]:
+    """Conductance, failed, and all that was applied: (driving voltage, duration, g before, g after)."""
+    trace: list[tuple[float, float, float, float]] = []
+    amplitudes: list[float] = []  # of the pulses so far, with sign
+    run = reversals = 0
+    while True:
+        draw = 2 * (i * (scheme.max_pulses + 1) + len(amplitudes))
+        seen = g + sigma * counter.normal(key, draw)
+        trace += [(scheme.v_read, scheme.t_read, g, g)] * scheme.reads
+        if abs(seen - target) <= band:
+            return g, False, trace
+        up = seen < target
+        if amplitudes and up == (amplitudes[-1] > 0):
+            run += 1
+        else:
+            run, reversals = 0, reversals + bool(amplitudes)
+        if len(amplitudes) == scheme.max_pulses or reversals > scheme.max_reversals:
+            return g, True, trace
+        v = min(scheme.v_start[int(up)] + run * scheme.v_step[int(up)], scheme.v_max[int(up)])
+        width = min(scheme.width * scheme.width_factor**run, scheme.width_max)
+        after = pulse(cells, i, g, v if up else -v, width, counter.normal(key, draw + 1))
+        trace.append((scheme.v_line[int(up)] or v, width, g, after))
+        amplitudes.append(v if up else -v)
+        g = after
+
+
+# --- switching ---
+
+
+def vteam(m: Any, x: float, u: float) -> tuple[float, float, float]:
+    """Speed [m/s], current [A] and no noise at state x [m] and applied voltage u."""
+    r = m.r_on + (m.r_off - m.r_on) * (x - m.x_on) / (m.x_off - m.x_on)
+    v = u * r / (r + m.r_series)
+    speed = 0.0
+    if v > m.v_off:
+        speed = m.k_off * (v / m.v_off - 1) ** m.alpha_off
+    if v < m.v_on:
+        speed = m.k_on * (v / m.v_on - 1) ** m.alpha_on
+    return speed, v / r, 0.0
+
+
+def stanford(m: Any, gap: float, u: float) -> tuple[float, float, float]:
+    """Speed [m/s], current [A] and noise [m/s^0.5] at a gap [m] and applied voltage u."""
+
+    def current(v: float) -> float:
+        return float(m.i0 * np.exp(-gap / m.g0) * np.sinh(v / m.v0))
+
+    v = u
+    if m.r_series > 0 and u != 0:
+        v = brentq(lambda w: w + m.r_series * current(w) - u, min(u, 0), max(u, 0), xtol=1e-15, rtol=1e-14)
+    t = m.t0 + abs(v * current(v)) * m.r_th
+    gamma = m.gamma0 - m.beta * (gap / 1e-9) ** 3
+    if gamma * abs(v) / m.t_ox < m.field_min:
+        gamma = 0
+    arrhenius = np.exp(-1.602176634e-19 * m.e_a / (1.380649e-23 * t))
+    field = gamma * m.a0 * 1.602176634e-19 * v / (m.t_ox * 1.380649e-23 * t)
+    noise = m.diffusion / (1 + np.exp((m.t_crit - t) / m.t_smooth))
+    return float(-m.velocity * arrhenius * np.sinh(field)), current(v), float(noise)
+
+
+def jart_contact(m: Any, n: float, v_s: float, t: float) -> float:
+    """Current [A] of the Schottky contact at voltage v_s and temperature t, in joules as in the papers."""
+    q, k, h, eps0 = constants.e, constants.k, constants.h, constants.epsilon_0
+    area = np.pi * m.radius**2
+    phi = m.phi_bn0
+    if v_s < m.phi_bn0 - m.phi_n:
+        psi = m.phi_bn0 - m.phi_n - v_s
+        phi -= (q**3 * m.z * n * psi / (8 * np.pi**2 * (m.eps_phi * eps0) ** 3)) ** 0.25
+        phi = max(phi, 0)
+    if v_s >= 0:
+        emission = np.exp(-q * phi / (k * t)) * (np.exp(q * v_s / (k * t)) - 1)
+        return float(area * m.richardson * t**2 * emission)
+    w00 = q * h / (4 * np.pi) * np.sqrt(m.z * n / (m.m_eff * m.eps_r * eps0))
+    w0 = w00 / np.tanh(w00 / (k * t))
+    e = w00 / (w00 / (k * t) - np.tanh(w00 / (k * t)))
+    root = np.sqrt(np.pi * w00 * q * (abs(v_s) + phi / np.cosh(w00 / (k * t)) ** 2))
+    emission = np.exp(-q * phi / w0) * (np.exp(q * abs(v_s) / e) - 1)
+    return float(-area * m.richardson * t / k * root * emission)
+
+
+def jart_state(m: Any, n: float, v: float) -> dict[str, float]:
+    """Operating point, with signs: contact voltage, current, temperature, resistances, their voltage."""
+    area = np.pi * m.radius**2
+    r_disc = m.l_disc / (n * m.z * constants.e * m.mobility * area)
+    r_plug = (m.l_cell - m.l_disc) / (m.n_plug * m.z * constants.e * m.mobility * area)
+
+    def drop(i: float) -> float:
+        line = m.r0 * (1 + m.r0 * m.alpha_line * i**2 * m.rth_line)
+        return float(i * (r_disc + r_plug + m.r_tiox + line + m.r_series))
+
+    def point(v_s: float) -> dict[str, float]:
+        """All the rest at a contact voltage, from Kirchhoff's voltage law and the heat."""
+        i = brentq(lambda i: drop(i) - (v - v_s), -1.0, 1.0, xtol=1e-22, rtol=1e-15, maxiter=500)
+        r_th = m.rth0 * (m.r_det / m.radius) ** 2 * (m.rth_reset if v > 0 else 1)
+        t = m.t0 + r_th * i * (v_s + i * (r_disc + r_plug))
+        return {"v_s": v_s, "i": i, "t": t, "r_disc": r_disc, "r_plug": r_plug, "drop": drop(i)}
+
+    def excess(v_s: float) -> float:
+        return jart_contact(m, n, v_s, point(v_s)["t"]) - point(v_s)["i"]
+
+    steps = v * np.linspace(0, 1, 401)[1:] if v < 0 else np.minimum(0.002 * np.arange(1, 5000), v)
+    first = next(s for s in steps if excess(s) * np.sign(v) >= 0)  # the lowest of up to three roots
+    before = 0.0 if first == steps[0] else first - (steps[1] - steps[0])
+    return point(brentq(excess, before, first, xtol=1e-16, rtol=1e-14))
+
+
+def jart(m: Any, n: float, v: float) -> tuple[float, float, float]:
+    """dN/dt [1/(m^3 s)], current [A] and no noise at concentration n and voltage v."""
+    if v == 0:
+        return 0.0, 0.0, 0.0
+    s = jart_state(m, n, v)
+    field, window = s["i"] * s["r_disc"] / m.l_disc, 1 - (n / m.n_max) ** 10
+    if v > 0:
+        field = (s["v_s"] + s["i"] * (s["r_disc"] + s["r_plug"])) / m.l_cell
+        window = 1 - (m.n_min / n) ** 10
+    g = m.z * m.hop * field / (np.pi * m.dw)
+    forward = m.dw * (np.sqrt(1 - g**2) - g * np.pi / 2 + g * np.arcsin(g))
+    backward = m.dw * (np.sqrt(1 - g**2) + g * np.pi / 2 + g * np.arcsin(g))
+    kt = constants.k * s["t"] / constants.e
+    hops = np.exp(-forward / kt) - np.exp(-backward / kt)
+    c = (m.n_plug + n) / 2
+    return float(-c * m.hop * m.attempt * window / m.l_disc * hops), s["i"], 0.0
+
+
+def switch(
+    law: Any, m: Any, x: float, v: npt.NDArray[Any], dt: npt.NDArray[Any], log: bool = False
+) -> list[tuple[float, float, float]]:
+    """State, current and energy of every step of a waveform, by scipy's stiff solver, in ln x if ``log``."""
+    low, high = m.limits
+    out = []
+    for volt, span in zip(v, dt, strict=True):
+
+        def slope(t: float, y: npt.NDArray[Any], volt: float = volt) -> list[float]:
+            state = float(np.clip(np.exp(y[0]) if log else y[0] * high, low, high))
+            f, i, _ = law(m, state, volt)
+            if (state >= high and f > 0) or (state <= low and f < 0):
+                f = 0.0
+            return [f / state if log else f / high, volt * i * 1e9]
+
+        start = [np.log(x) if log else x / high, 0.0]
+        solution = solve_ivp(slope, (0, span), start, method="LSODA", rtol=1e-9, atol=1e-11)
+        x = float(np.clip(np.exp(solution.y[0, -1]) if log else solution.y[0, -1] * high, low, high))
+        out.append((x, law(m, x, volt)[1], solution.y[1, -1] / 1e9))
+    return out
+
+
+def wander(law: Any, m: Any, x: float, v: float, dt: float, key: int, draw: int, unit: float) -> float:
+    """State after a noisy step, by Euler and Maruyama; a step moves x/unit by 0.05 at most, on average."""
+    low, high = m.limits
+    t = 0.0
+    while t < dt:
+        f, _, noise = law(m, x, v)
+        h = min(dt - t, (0.05 * unit / noise) ** 2)
+        if (f > 0 and x < high) or (f < 0 and x > low):
+            h = min(h, 0.05 * unit / abs(f))
+        x = float(np.clip(x + f * h + noise * np.sqrt(h) * counter.normal(key, draw), low, high))
+        draw += 1
+        t += h
+        if abs(t - dt) < 1e-12 * dt:
+            break
+    return x

@@ -7,10 +7,15 @@ import numpy as np
 import pytest
 
 from neurosim import cards
-from neurosim.cards import list_cards, load_dataset, load_device, load_macro, quantities
+from neurosim.cards import list_cards, load_dataset, load_device, load_macro, load_platform, quantities
 from neurosim.errors import CardError
 
-LOADERS = {"device": load_device, "macro": load_macro, "dataset": load_dataset}
+LOADERS = {
+    "device": load_device,
+    "macro": load_macro,
+    "platform": load_platform,
+    "dataset": load_dataset,
+}
 SHIPPED = [(kind, name) for kind in LOADERS for name in list_cards(kind)]
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -42,10 +47,8 @@ sigma = { value = [2e-6, 2e-6], unit = "S", source = "paper", where = "Fig. 4", 
 [drift]
 t0 = { value = 1.0, unit = "s", source = "paper", where = "Fig. 5", status = "measured" }
 t_max = { value = 1e5, unit = "s", source = "paper", where = "Fig. 5", status = "measured" }
-nu_mean = { value = [0.05, 0.0], unit = "1", source = "paper", where = "Fig. 5", status = "measured" }
-nu_mean_clip = { value = [0.0, 0.1], unit = "1", source = "paper", where = "Fig. 5", status = "measured" }
-nu_std = { value = [0.01, 0.0], unit = "1", source = "paper", where = "Fig. 5", status = "measured" }
-nu_std_clip = { value = [0.0, 0.1], unit = "1", source = "paper", where = "Fig. 5", status = "measured" }
+nu_mean = { value = [0.05, 0], clip = [0, 0.1], unit = "1", source = "paper", where = "5", status = "fitted" }
+nu_std = { value = [0.01, 0], clip = [0, 0.1], unit = "1", source = "paper", where = "5", status = "fitted" }
 [read_noise]
 sigma_read = { value = 0.02, unit = "1", source = "paper", where = "Fig. 6", status = "measured" }
 white_fraction = { value = 0.1, unit = "1", source = "paper", where = "Fig. 6", status = "measured" }
@@ -87,7 +90,8 @@ def test_every_shipped_card_loads_and_says_where_its_numbers_come_from(kind: str
 def test_the_cards_that_are_promised_are_there() -> None:
     devices = {"taox_1t1r_40nm", "rram_milo2021", "rram_wan2022", "pcm_nandakumar2019", "ideal"}
     assert devices <= set(list_cards("device"))
-    assert {"rram_40nm_256kb", "ideal"} <= set(list_cards("macro"))
+    assert {"rram_40nm_256kb", "rram_isaac_128", "pcm_hermes_core", "ideal"} <= set(list_cards("macro"))
+    assert {"gpu_a100_int8", "gpu_a100_fp16", "accelerator_45nm"} <= set(list_cards("platform"))
 
 
 def test_card_folders_hold_no_code() -> None:
@@ -123,6 +127,13 @@ def test_a_users_own_card_is_a_path(tmp_path: Path) -> None:
     assert [point.t.value for point in card.relaxation] == [1.0, 100.0]
     assert dict(quantities(card))["relaxation.1.t"].value == 100.0
 
+
+def assumed(key: str, value: str, unit: str) -> str:
+    """The line of an assumed quantity."""
+    return f'{key} = {{ value = {value}, unit = "{unit}", where = "x", status = "assumed" }}\n'
+
+
+POLYNOMIAL = "[iv]\n" + assumed("n2", "[0.0]", "A/V^2") + assumed("n3", "[0.0]", "A/V^3")
 
 MALFORMED = {
     "wrong unit": ('30e-6, unit = "S"', '30, unit = "uS"', r"conductance.g_mean: unit must be 'S' .*convert"),
@@ -203,8 +214,8 @@ MALFORMED = {
         r"drift.t0.value: Input should be a finite number",
     ),
     "three numbers for two": (
-        "nu_std = { value = [0.01, 0.0]",
-        "nu_std = { value = [0.01, 0.0, 0.0]",
+        "nu_std = { value = [0.01, 0]",
+        "nu_std = { value = [0.01, 0, 0]",
         r"drift.nu_std.value: .*at most 2 items",
     ),
     "missing key": (line("tau_max"), "", r"read_noise.tau_max: missing; add it"),
@@ -236,16 +247,55 @@ MALFORMED = {
     "forming without mean": (line("g_mean"), "", r"conductance.g_mean: missing; a card with \[forming\]"),
     "outliers without spread": (line("sigma_d2d"), "", r"conductance.sigma_d2d: missing; faults.p_outlier"),
     "outliers without limits": (line("outlier_max"), "", r"faults: p_outlier needs .*outlier_max; add"),
-    "no noise law": (line("sigma_read"), "", r"read_noise: give either sigma_read or all of q, q_exponent"),
+    "no noise law": (line("sigma_read"), "", r"read_noise: give sigma_read, sigma_curve, q with"),
     "half of a noise law": (
         "sigma_read =",
         "q =",
-        r"read_noise: give either sigma_read or all of q, q_exponent",
+        r"read_noise: give sigma_read, sigma_curve, q with",
     ),
     "two noise laws": (
         "white_fraction =",
         'q = { value = 0.1, unit = "1", where = "x", status = "assumed" }\nwhite_fraction =',
-        r"read_noise: give either sigma_read or all of q, q_exponent",
+        r"read_noise: give sigma_read, sigma_curve, q with",
+    ),
+    "table without points": (
+        "value = [1e-6, 2e-6]",
+        "value = [1e-6, 2e-6], at = [0.0]",
+        r"programming.sigma_prog: at: 1 points for 2 values; give one",
+    ),
+    "table whose points fall": (
+        "value = [1e-6, 2e-6]",
+        "value = [1e-6, 2e-6], at = [1.0, 0.0]",
+        r"programming.sigma_prog: at: points must rise; sort",
+    ),
+    "clip upside down": (
+        "clip = [0, 0.1]",
+        "clip = [1, 0.1]",
+        r"drift.nu_mean: clip must be ascending, got \[1.0, 0.1\]; exchange",
+    ),
+    "split without what is above": (
+        "clip = [0, 0.1]",
+        "clip = [0, 0.1], split = 0.5",
+        r"drift.nu_mean: split and high belong together; give both",
+    ),
+    "two laws of current": (
+        "[faults]",
+        POLYNOMIAL + assumed("v0", "0.25", "V") + "[faults]",
+        r"iv: give either v0 or both of n2, n3",
+    ),
+    "reference of a polynomial": (
+        "[faults]",
+        POLYNOMIAL + assumed("v_reference", "0.2", "V") + "[faults]",
+        r"iv: v_reference belongs to the sinh law; remove it or give v0",
+    ),
+    "temperatures upside down": (
+        "[faults]",
+        "[temperature]\n"
+        + "".join(
+            assumed(f"t_{name}", t, "K") for name, t in {"ref": "300", "min": "400", "max": "250"}.items()
+        )
+        + "[faults]",
+        r"temperature: t_min, t_max must be ascending",
     ),
     "bad name": ('name = "mine"', 'name = "My card"', r"name: String should match pattern"),
     "other schema": ("neurosim.device/1", "neurosim.device/2", r'schema: must be "neurosim.device/1"'),

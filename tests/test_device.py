@@ -1,6 +1,7 @@
 """One cell: what the effects do, which of them are on, and what is refused."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import naive
 import numba
@@ -13,9 +14,13 @@ from neurosim.cards import load_device
 from neurosim.device import (
     Cells,
     DeviceConfig,
+    acceleration,
     check_read_voltage,
+    chord,
+    current,
     drift,
     formed_probability,
+    linear_error,
     make_cells,
     program,
     read_noise,
@@ -23,10 +28,11 @@ from neurosim.device import (
     slow_noise,
     slow_steps,
 )
-from neurosim.device.conductance import form, spread, stuck
+from neurosim.device.conductance import form, spread
+from neurosim.device.faults import dead_lines, stuck, wear
 from neurosim.device.noise import BLOCK, STEPS, ou_steps
 from neurosim.errors import CardError, ExperimentError, OutOfRangeError
-from neurosim.quantity import Quantity
+from neurosim.quantity import Curve, Quantity
 
 SHAPE = (200, 300)
 
@@ -90,6 +96,116 @@ def test_switching_an_effect_off_leaves_the_others_draws_alone() -> None:
     inside = np.minimum(aged.g, noisy.g) > 0
     assert abs(np.corrcoef(error[inside], relaxed[inside])[0, 1]) < 4 / np.sqrt(inside.sum())
     assert np.array_equal(made().formed, made(sigma_d2d=0.5, sigma_read=0.0, p_stuck=0.1).formed)
+
+
+LAWS = """
+[temperature]
+t_ref = { value = 300.0, unit = "K", where = "a test", status = "assumed" }
+t_min = { value = 250.0, unit = "K", where = "a test", status = "assumed" }
+t_max = { value = 400.0, unit = "K", where = "a test", status = "assumed" }
+tcr = { value = 1e-3, unit = "1/K", where = "a test", status = "assumed" }
+e_a = { value = 1.0, unit = "eV", where = "a test", status = "assumed" }
+
+[endurance]
+n_median = { value = 1e6, unit = "1", where = "a test", status = "assumed" }
+sigma_ln = { value = 1.0, unit = "1", where = "a test", status = "assumed" }
+p_lrs = { value = 0.5, unit = "1", where = "a test", status = "assumed" }
+n_max = { value = 1e8, unit = "1", where = "a test", status = "assumed" }
+
+[iv]
+v0 = { value = 0.25, unit = "V", where = "a test", status = "assumed" }
+"""
+DEVICES = Path(__file__).parents[1] / "devices"
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A relaxing card with temperature, endurance and a curved I-V, too."""
+    path = tmp_path_factory.mktemp("card") / "full.toml"
+    path.write_text((DEVICES / "rram_wan2022.toml").read_text() + LAWS)
+    return str(path)
+
+
+def test_sections_that_an_experiment_does_not_use_change_nothing(full: str) -> None:
+    aged = {"t_after_programming": 1e4}
+    plain = made(card="rram_wan2022", **aged)
+    for config in ({}, {"temperature": 300.0}, {"p_dead_row": 0.0, "p_dead_col": 0.0}, {"v_nonlinear": 0.3}):
+        cells = made(card=full, **aged, **config)
+        assert np.array_equal(cells.g, plain.g)
+        assert np.array_equal(cells.sigma_slow, plain.sigma_slow)
+
+
+def test_each_effect_changes_its_own_cells_only(full: str) -> None:
+    plain = made(card=full)
+    worn = made(card=full, n_cycles=1e6)
+    ends = [np.float32(plain.card.conductance.g_min.value), np.float32(plain.card.conductance.g_max.value)]
+    assert 0.4 < np.isin(worn.g, ends).mean() < 0.6
+    assert np.array_equal(worn.g[~np.isin(worn.g, ends)], plain.g[~np.isin(worn.g, ends)])
+
+    dead = made(card=full, p_dead_row=0.1, p_dead_col=0.05)
+    assert np.array_equal(dead.g[dead.g > 0], plain.g[dead.g > 0])
+    assert (dead.g[:, 0] == 0).any()
+    assert not dead.sigma_white[dead.g == 0].any()
+    both = made(card=full, n_cycles=1e6, p_dead_row=0.1, p_dead_col=0.05)
+    assert np.array_equal(both.g[dead.g > 0], worn.g[dead.g > 0])
+    assert not both.g[(dead.g == 0) & (plain.g > 0)].any()
+
+    hot = made(card=full, temperature=350.0)  # no time has passed
+    np.testing.assert_allclose(hot.g, plain.g * 1.05, rtol=1e-6)
+    aged = {"t_after_programming": 1e3}
+    warm, equal = made(card=full, temperature=310.0, **aged), acceleration(plain.card, 310.0)
+    same = made(card=full, t_after_programming=1e3 * equal)
+    np.testing.assert_allclose(warm.g, same.g * np.float32(1.01), rtol=1e-6)
+
+
+def test_unformed_cells_do_not_wear(tmp_path: Path) -> None:
+    path = tmp_path / "formed.toml"
+    path.write_text((DEVICES / "taox_1t1r_40nm.toml").read_text() + LAWS)
+    cells = made(card=str(path), n_cycles=1e7)
+    assert (cells.g[~cells.formed] == np.float32(1e-7)).all()
+    assert (cells.g[cells.formed] == np.float32(1e-4)).mean() > 0.4
+
+
+def test_dead_lines_of_the_card_and_of_arrays_that_share_word_lines() -> None:
+    p = {key: Quantity(value=0.2, unit="1", where="a test", status="assumed") for key in ("p_dead_row",)}
+    faults = load_device("taox_1t1r_40nm").faults.model_copy(update=p)
+    card = load_device("rram_milo2021").model_copy(update={"faults": faults})
+    g = np.ones((400, 3, 5), np.float32)
+    rows = (dead_lines(card, g, None, None, rng.stream(1, "r"), rng.stream(1, "c")) == 0).all(axis=(1, 2))
+    assert 0.1 < rows.mean() < 0.3
+    config = DeviceConfig(p_dead_row=0.3, v_forming=4.0)
+    pos, neg = (
+        make_cells(config, SHAPE, seed=1, name=f"chip0/{side}", word_lines="chip0") for side in ("pos", "neg")
+    )
+    alone = make_cells(config, SHAPE, seed=1, name="chip0/neg")
+    first, second, other = ((cells.g == 0).all(axis=1) for cells in (pos, neg, alone))
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, other)
+
+
+def test_a_straight_line_is_the_current_of_a_card_without_iv() -> None:
+    g = np.array([1e-5, 0.0], np.float32)
+    assert np.array_equal(chord(WAN, g, 0.2), np.ones(2))
+    np.testing.assert_allclose(current(WAN, g, 0.2), 0.2 * g)
+    assert not linear_error(WAN, g, 0.2).any()
+
+
+def test_v_nonlinear_takes_the_place_of_the_cards_law(full: str) -> None:
+    g = np.full((3, 1), 1e-5, np.float32)
+    v = np.array([0.0, 0.1, 0.2], np.float32)
+    factor = chord(WAN, g, v, v_nonlinear=0.25)
+    assert factor.shape == (3, 3)
+    assert factor.dtype == np.float32
+    assert np.array_equal(factor, chord(load_device(full), g, v))
+    assert chord(load_device(full), g, v, v_nonlinear=0.1)[0, 2] > factor[0, 2]
+
+
+def test_noise_against_the_state_is_that_of_the_curve() -> None:
+    curve = Curve(value=(0.05, 0.01), at=(0.0, 1.0), unit="1", where="a test", status="assumed")
+    noise = WAN.read_noise.model_copy(update={"sigma_read": None, "sigma_curve": curve})
+    g = np.array([0.0, 20e-6, 40e-6], np.float32)
+    white, slow = read_noise(WAN.model_copy(update={"read_noise": noise}), g, g, 0.0)
+    np.testing.assert_allclose(np.hypot(white, slow), [0.0, 0.03 * 20e-6, 0.01 * 40e-6], rtol=1e-5)
 
 
 def test_overrides_take_the_place_of_the_cards_numbers() -> None:
@@ -250,7 +366,48 @@ REFUSED = {
         r"device.read_white_fraction = 0.5, but device card 'ideal' has no \[read_noise\].*set it to 1",
     ),
     "unknown card": (outside(card="taox"), CardError, r"unknown device card 'taox'"),
+    "compliance of cells that are not formed": (
+        outside(card="ideal", compliance=0.5),
+        ExperimentError,
+        r"device.compliance = 0.5, but device card 'ideal' has no forming.compliance_exponent.*remove",
+    ),
+    "compliance beyond the window": (
+        outside(compliance=10.0),
+        OutOfRangeError,
+        r"mean conductance at compliance 10 = 0.000340554 S is outside 1e-07 .. 0.0001 S",
+    ),
+    "temperature without a law": (
+        outside(temperature=350.0),
+        ExperimentError,
+        r"device.temperature = 350 K, but device card 'taox_1t1r_40nm' has no \[temperature\].*remove",
+    ),
+    "cycles without a law": (
+        outside(n_cycles=1e6),
+        ExperimentError,
+        r"device.n_cycles = 1e\+06, but device card 'taox_1t1r_40nm' has no \[endurance\].*remove n_cycles",
+    ),
+    "dead lines of a list of cells": (
+        lambda: make_cells(DeviceConfig(p_dead_col=0.1), (9,), seed=1, name="x"),
+        ExperimentError,
+        r"dead lines \(p_dead_row = 0, p_dead_col = 0.1\) in an array of shape \(9,\); give it rows",
+    ),
 }
+
+
+def test_the_ranges_of_temperature_endurance_and_hot_ageing_are_kept(full: str) -> None:
+    with pytest.raises(OutOfRangeError, match=r"temperature = 500 K is outside 250 .. 400 K.*extrapolate"):
+        made(card=full, temperature=500.0)
+    with pytest.raises(OutOfRangeError, match=r"n_cycles = 1e\+09 cycles is outside 0 .. 1e\+08 cycles"):
+        made(card=full, n_cycles=1e9)
+    hot = (
+        r"t_after_programming x 1.58e\+04 \(acceleration at 400 K\) = 1.58422e\+08 s is outside 0 .. 172800 s"
+    )
+    with pytest.raises(OutOfRangeError, match=hot):
+        made(card=full, t_after_programming=1e4, temperature=400.0)
+    made(card=full, t_after_programming=1e4, temperature=500.0, n_cycles=1e9, extrapolate=True)
+    assert np.isfinite(
+        wear(load_device(full), np.ones(9, np.float32), 1e9, rng.stream(1, "e"), extrapolate=True)
+    ).all()
 
 
 @pytest.mark.parametrize("case", REFUSED)

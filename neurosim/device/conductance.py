@@ -1,4 +1,4 @@
-"""The conductance of a cell: forming, spread from device to device, programming, faults."""
+"""The conductance of a cell: forming, spread from device to device, programming."""
 
 import math
 from typing import Literal
@@ -9,9 +9,9 @@ from scipy import special
 
 from neurosim import rng
 from neurosim.cards import DeviceCard
-from neurosim.device.config import check_range, number
+from neurosim.device.config import check_range
 from neurosim.errors import ExperimentError, OutOfRangeError
-from neurosim.quantity import Polynomial
+from neurosim.quantity import Curve
 
 Array = npt.NDArray[np.float32]
 
@@ -81,18 +81,53 @@ def form(
     return amplitude >= threshold
 
 
-def targets(card: DeviceCard, shape: tuple[int, ...], random: np.random.Generator) -> Array:
-    """Conductance that a cell is meant to have [S]: g_mean after forming, else uniform in the window.
+def targets(
+    card: DeviceCard,
+    shape: tuple[int, ...],
+    random: np.random.Generator,
+    compliance: float | None = None,
+    *,
+    extrapolate: bool = False,
+) -> Array:
+    """Conductance that a cell is meant to have [S]: the card's g_mean, else uniform in the window.
 
-    A technology that is programmed becomes a random encoder through its random targets.
+    Forming under a relative compliance current c leaves g_mean c^k, k the card's compliance_exponent: the
+    filament grows until the voltage across it has fallen to one that no longer drives it, so its
+    conductance is in proportion to the current (k = 1). A technology that is programmed becomes a random
+    encoder through its random targets.
 
-    Assumes: uniform random targets between g_min and g_max.
-    Source: choice; forming gives what it gives, programming what is asked for.
+    Args:
+        card: Device card.
+        shape: Shape of the array.
+        random: Stream.
+        compliance: Compliance current of forming relative to that of the card's g_mean [1]; None is 1.
+        extrapolate: Allow a mean outside the card's window.
+
+    Raises:
+        ExperimentError: If a compliance is given and the card has no ``forming.compliance_exponent``.
+        OutOfRangeError: If the mean leaves the window g_min .. g_max.
+
+    Assumes: uniform random targets between g_min and g_max; the relative spread at any compliance is that
+        of the card, and so is the fraction of cells formed.
+    Source: filament growth that the compliance current stops: Ielmini 2011 (doi:10.1109/TED.2011.2167513);
+        the uniform law is a choice.
     """
-    g = card.conductance
-    if card.forming and g.g_mean:
-        return np.full(shape, g.g_mean.value, np.float32)
-    return g.g_min.value + (g.g_max.value - g.g_min.value) * random.random(shape, np.float32)
+    g, exponent = card.conductance, card.forming.compliance_exponent if card.forming else None
+    if compliance is not None and exponent is None:
+        raise ExperimentError(
+            f"device.compliance = {compliance:g}, but device card '{card.name}' has no "
+            "forming.compliance_exponent that says what it does to the conductance; remove compliance or add "
+            "the exponent to a card of your own"
+        )
+    low, high = g.g_min.value, g.g_max.value
+    if g.g_mean:
+        mean = g.g_mean.value
+        if compliance is not None and exponent:
+            mean *= compliance**exponent.value
+            what = f"mean conductance at compliance {compliance:g}"
+            check_range(what, mean, low, high, "S", card=card.name, extrapolate=extrapolate)
+        return np.full(shape, mean, np.float32)
+    return low + (high - low) * random.random(shape, np.float32)
 
 
 def spread(
@@ -115,32 +150,9 @@ def spread(
     return g * factor
 
 
-def outliers(card: DeviceCard, g: Array, target: Array, random: np.random.Generator) -> Array:
-    """Conductances [S] with a few cells far above the distribution.
-
-    With probability p_outlier: g = target (1 + sigma_d2d u), u uniform in outlier_min .. outlier_max.
-
-    Assumes: outliers conduct more, never less: the measured ones exceed what a cell can fall short by.
-    Source: measured, 411,280 differential weights of hustmeng/RGNN.
-    """
-    faults = card.faults
-    if faults is None or faults.p_outlier is None:
-        return g
-    hit = random.random(g.shape) < faults.p_outlier.value
-    u = random.uniform(number(faults.outlier_min), number(faults.outlier_max), g.shape)
-    far = target * (1 + number(card.conductance.sigma_d2d) * u)
-    return np.where(hit, far.astype(np.float32), g)
-
-
-def sigma_polynomial(card: DeviceCard, sigma: Polynomial, target: Array) -> Array:
-    """Standard deviation [S] of a state: sum_k c_k (g/g_max)^k, not below 0.
-
-    Assumes: the error depends on the target alone.
-    Source: the card.
-    """
-    x = target / card.conductance.g_max.value
-    value: Array = np.maximum(np.polynomial.polynomial.polyval(x, np.array(sigma.value, np.float32)), 0)
-    return value
+def state_law(card: DeviceCard, law: Curve, target: Array) -> Array:
+    """A card's law [S] of the state x = target/g_max."""
+    return law(target / np.float32(card.conductance.g_max.value))
 
 
 def programming_error(
@@ -157,12 +169,27 @@ def programming_error(
     if sigma_prog is not None:
         sigma = sigma_prog * target
     elif card.programming:
-        sigma = sigma_polynomial(card, card.programming.sigma_prog, target)
+        sigma = np.maximum(state_law(card, card.programming.sigma_prog, target), 0)
         if c2c := card.programming.sigma_c2c:
             sigma = np.hypot(sigma, c2c.value * target)
     else:
         return np.zeros_like(target)
     return sigma * random.standard_normal(target.shape, np.float32)
+
+
+def check_window(card: DeviceCard, target: Array, *, extrapolate: bool = False) -> None:
+    """Refuse targets [S] outside the card's window.
+
+    Raises:
+        OutOfRangeError: If one is and ``extrapolate`` is false.
+    """
+    low, high = np.float32(card.conductance.g_min.value), np.float32(card.conductance.g_max.value)
+    outside = target[~((target >= low) & (target <= high))]
+    if outside.size and not extrapolate:
+        raise OutOfRangeError(
+            f"target {outside[0]:g} S is outside {low:g} .. {high:g} S, the window of device card "
+            f"'{card.name}' ({outside.size} of {target.size} targets); scale the targets into it"
+        )
 
 
 def program(
@@ -198,30 +225,6 @@ def program(
     Source: the card.
     """
     target = np.asarray(target, np.float32)
-    low, high = np.float32(card.conductance.g_min.value), np.float32(card.conductance.g_max.value)
-    outside = target[(target < low) | (target > high)]
-    if outside.size and not extrapolate:
-        raise OutOfRangeError(
-            f"target {outside[0]:g} S is outside {low:g} .. {high:g} S, the window of device card "
-            f"'{card.name}' ({outside.size} of {target.size} targets); scale the targets into it"
-        )
+    check_window(card, target, extrapolate=extrapolate)
     error = programming_error(card, target, rng.stream(seed, f"{name}/programming/{cycle}"), sigma_prog)
     return np.maximum(target + error, 0)
-
-
-def stuck(card: DeviceCard, g: Array, p_stuck: float | None, random: np.random.Generator) -> Array:
-    """Conductances [S] with some cells stuck at g_max or g_min.
-
-    ``p_stuck`` [1], where given, is the fraction of both kinds together, split as on the card or evenly.
-
-    Assumes: a stuck cell neither moves nor forms.
-    Source: the card; without numbers on the card there are none.
-    """
-    lrs = number(card.faults.p_stuck_lrs) if card.faults else 0.0
-    hrs = number(card.faults.p_stuck_hrs) if card.faults else 0.0
-    if p_stuck is not None:
-        share = lrs / (lrs + hrs) if lrs + hrs else 0.5
-        lrs, hrs = p_stuck * share, p_stuck * (1 - share)
-    u = random.random(g.shape)
-    g = np.where(u < lrs, np.float32(card.conductance.g_max.value), g)
-    return np.where((u >= lrs) & (u < lrs + hrs), np.float32(card.conductance.g_min.value), g)

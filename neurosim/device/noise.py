@@ -31,9 +31,9 @@ def read_noise(
 ) -> tuple[Array, Array]:
     """Standard deviations [S] of the white and of the slow part of the read noise.
 
-    sigma^2 = (G s(t))^2, white = f (G s(0))^2, slow = the rest, where s is sigma_read, or for a card with the
-    1/f law s(t) = Q sqrt(ln((t + t0 + t_read)/(2 t_read))), Q = min(q_max, q (G_prog/g_max)^-q_exponent):
-    noise slower than the chip's age has not been seen yet, so the slow part grows with it.
+    sigma^2 = (G s(t))^2, white = f (G s(0))^2, slow = the rest, where s is sigma_read, or sigma_curve of
+    G/g_max, or for a card with the 1/f law s(t) = Q sqrt(ln((t + t0 + t_read)/(2 t_read))) with Q of
+    G_prog/g_max: noise slower than the chip's age has not been seen yet, so the slow part grows with it.
 
     Args:
         card: Device card; without ``[read_noise]`` there is none.
@@ -62,9 +62,12 @@ def read_noise(
         fresh = aged = sigma_read * g
     elif noise and noise.sigma_read:
         fresh = aged = noise.sigma_read.value * g
+    elif noise and noise.sigma_curve:
+        fresh = aged = g * np.maximum(noise.sigma_curve(g / card.conductance.g_max.value), 0)
     elif noise and card.drift:
         x = np.maximum(programmed / card.conductance.g_max.value, 1e-6)
-        strength = g * np.minimum(number(noise.q) * x ** -number(noise.q_exponent), number(noise.q_max))
+        power: Array = np.minimum(number(noise.q) * x ** -number(noise.q_exponent), number(noise.q_max))
+        strength: Array = g * (noise.q_log(x) if noise.q_log else power)
         t_read, t0 = number(noise.t_read), card.drift.t0.value
         fresh = strength * math.sqrt(math.log((t0 + t_read) / (2 * t_read)))
         aged = strength * math.sqrt(math.log((t + t0 + t_read) / (2 * t_read)))
@@ -111,6 +114,11 @@ def slow_steps(
     return _slow_steps(card, shape, np.diff(times, prepend=-np.inf), seed=seed, name=name)
 
 
+def mode_times(low: float, high: float) -> npt.NDArray[np.float64]:
+    """Correlation times [s] of the modes that stand for all times between two, evenly spaced in ln tau."""
+    return np.geomspace(low, high, 1 + math.ceil(MODES_PER_DECADE * math.log10(high / low)))
+
+
 def slow_noise(
     card: DeviceCard, shape: tuple[int, ...], times: npt.ArrayLike, *, seed: int, name: str
 ) -> Array:
@@ -131,7 +139,7 @@ def _slow_steps(
         yield from (np.zeros(shape, np.float32) for _ in gaps)
         return
     low, high = noise.tau_min.value, noise.tau_max.value
-    taus = np.geomspace(low, high, 1 + int(np.ceil(MODES_PER_DECADE * np.log10(high / low))))
+    taus = mode_times(low, high)
     modes = np.zeros((len(taus), int(np.prod(shape))), np.float32)
     key = rng.key(seed, f"{name}/slow")
 
