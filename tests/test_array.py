@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from neurosim import array
-from neurosim.array import Adc, ArrayConfig, count_operations, energy, quantise, tile
+from neurosim.array import Adc, ArrayConfig, Work, count_operations, energy, quantise, tile
 from neurosim.cards import MacroCard, load_macro
 from neurosim.config import validate
 from neurosim.device import DeviceConfig, slow_noise
@@ -164,7 +164,7 @@ def test_ideal_converter_is_none(config: ArrayConfig) -> None:
     ("table", "message"),
     [
         ({"adc_bits": 25}, "adc_bits: .*less than or equal to 24"),
-        ({"adc_full_scale": 0.0}, "adc_full_scale: .*greater than 0"),
+        ({"adc_full_scale": 0.0}, "adc_full_scale.*greater than 0"),
         ({"adc_bit": 8}, "adc_bit: unknown key; did you mean 'adc_bits'"),
     ],
 )
@@ -258,17 +258,16 @@ def test_operations_are_those_counted_read_by_read(config: ReservoirConfig, macr
             cells += 2 * len(driven)
             conversions += len(neurons) * tiles.row_groups
 
-    counted = count_operations(
-        tiles,
+    work = Work(
         n_neurons=wiring.n_neurons,
-        reads_per_step=wiring.reads_per_step,
-        input_fan_out=mean_fan_out(wiring.inputs, x),
-        recurrent_fan_out=mean_fan_out(wiring.recurrent, spikes),
-        n_input_events=x.sum(),
-        n_spikes=spikes.sum(),
         n_steps=len(x),
+        n_synapses=sum(len(synapses.pre) for synapses, _ in sides),
+        n_driven=sum(driven_synapses(*side) for side in sides),
+        n_spikes=spikes.sum(),
         n_macs=wiring.n_features * 10,
+        reads_per_step=wiring.reads_per_step,
     )
+    counted = count_operations(tiles, work)
     assert counted == pytest.approx(
         {
             "row_activations": activations,
@@ -280,17 +279,15 @@ def test_operations_are_those_counted_read_by_read(config: ReservoirConfig, macr
     )
 
 
-def mean_fan_out(synapses: Synapses | None, active: np.ndarray) -> float:
-    if synapses is None:
-        return 0.0
+def driven_synapses(synapses: Synapses, active: np.ndarray) -> int:
     fan_out = np.bincount(synapses.pre, minlength=synapses.n_pre)
-    return float((active * fan_out).sum() / active.sum())
+    return int((active * fan_out).sum())
 
 
 def test_energy_is_itemised_and_adds_up() -> None:
     card = load_macro("rram_40nm_256kb")
     operations = {"row_activations": 2, "cell_reads": 3, "adc_conversions": 5, "accumulations": 7, "macs": 11}
-    items = energy(operations, card, g_mean=50e-6)
+    items = energy(operations, card, g_mean=50e-6, adc_bits=8)
     assert items.pop("total") == pytest.approx(sum(items.values()), rel=1e-12)
     assert items == pytest.approx(
         {
@@ -301,3 +298,31 @@ def test_energy_is_itemised_and_adds_up() -> None:
             "projection_mac": 11 * 4.6e-12,
         }
     )
+
+
+# ---- converters with errors ------------------------------------------------------------------------
+
+
+def test_errors_bend_the_converter_like_their_twin() -> None:
+    random = np.random.default_rng(0)
+    adc = Adc(6, 1e-4)
+    errors = array.draw_column_errors(7, sigma_gain=0.1, sigma_offset=0.8, inl=1.3, seed=1, name="chip0")
+    assert errors is not None
+    currents = random.normal(0, 7e-5, (50, 7)).astype(np.float32)
+    step, top = np.float32(adc.step), np.float32(adc.full_scale)
+    expected = np.empty_like(currents)
+    for i, j in np.ndindex(currents.shape):
+        bow = step * errors.inl[j] * np.float32(1.5 * np.sqrt(3))
+        bent = naive.bend(currents[i, j], top, 1 + errors.gain[j], step * errors.offset[j], bow)
+        expected[i, j] = naive.convert(bent, step, top)
+    assert_array_equal(array.quantise(currents, adc, errors), expected)
+
+
+def test_integral_nonlinearity_is_as_large_as_it_says_and_nothing_at_zero_and_full_scale() -> None:
+    adc = Adc(14, 1.0)
+    errors = array.draw_column_errors(1, sigma_gain=0, sigma_offset=0, inl=20.0, seed=1, name="chip0")
+    current = np.linspace(-1, 1, 20_001, dtype=np.float32)[:, None]
+    off = (array.quantise(current, adc, errors) - current)[:, 0] / adc.step
+    assert np.abs(off).max() == pytest.approx(20, abs=1)
+    assert np.abs(off[[0, 10_000, 20_000]]).max() < 1
+    assert_allclose(off, -off[::-1], atol=1.01)

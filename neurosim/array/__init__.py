@@ -1,7 +1,18 @@
 """Many cells: differential pairs, their layout on macros, converters, read noise and cost."""
 
-from neurosim.array.adc import Adc, quantise
-from neurosim.array.cost import count_operations, energy
+from neurosim.array.adc import Adc, ColumnErrors, calibrate, draw_column_errors, quantise
+from neurosim.array.cost import (
+    Cost,
+    Work,
+    adc_energy,
+    area,
+    compare,
+    count_operations,
+    digital_cost,
+    energy,
+    latency,
+    macro_cost,
+)
 from neurosim.array.crossbar import (
     ArrayConfig,
     Crossbar,
@@ -9,20 +20,36 @@ from neurosim.array.crossbar import (
     differential,
     slow_reads,
     white_variance,
+    wire_error,
 )
+from neurosim.array.irdrop import Seen, WiresConfig
 from neurosim.array.tiles import Tiling, tile
 
 __all__ = [
     "Adc",
     "ArrayConfig",
+    "ColumnErrors",
+    "Cost",
     "Crossbar",
+    "Seen",
     "Tiling",
+    "WiresConfig",
+    "Work",
+    "adc_energy",
+    "area",
     "build_crossbar",
+    "calibrate",
+    "compare",
     "count_operations",
     "differential",
+    "digital_cost",
+    "draw_column_errors",
     "energy",
+    "latency",
+    "macro_cost",
     "quantise",
     "slow_reads",
     "tile",
     "white_variance",
+    "wire_error",
 ]
