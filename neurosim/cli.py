@@ -154,16 +154,59 @@ def devices_plot(
         typer.Option("--out", dir_okay=False, help="Image to write (.svg, .png, .pdf). Default: NAME.svg."),
     ] = None,
 ) -> None:
-    """Draw the distributions that a device card stands for.
+    """Draw the distributions that a device card stands for, with the measurements that stand beside it.
 
     neurosim devices plot taox_1t1r_40nm --out taox.svg
     """
-    from neurosim.cards import load_device
+    from neurosim.cards import load_device, shipped_folder
     from neurosim.report.cards import plot_device
 
     card = load_device(name)
     path = out or Path(f"{card.name}.svg")
-    plot_device(card, path)
+    folder = Path(name).parent if name.endswith(".toml") else shipped_folder("devices")
+    plot_device(card, path, folder)
+    typer.echo(path)
+
+
+@devices.command("fit")
+def devices_fit(
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE...", help="FILE.csv, FILE.h5 or FILE.h5:DATASET, one of a kind."),
+    ],
+    name: Annotated[str, typer.Option(help="Name of the card.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", dir_okay=False, help="Card to write (.toml). Default: NAME.toml.")
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="One line for lists.")] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="Unit of conductances whose name carries none: S, mS, uS or nS.")
+    ] = None,
+    formed_above: Annotated[
+        float, typer.Option(min=0.0, help="Conductance in S above which a cell counts as formed.")
+    ] = 0.0,
+    v_read: Annotated[
+        float | None, typer.Option(min=0.0, help="Voltage of conductances. Default: slopes at 0 V.")
+    ] = None,
+) -> None:
+    """Fit a device card to your measurements and say how well it fits.
+
+    neurosim devices fit maps.csv reads.h5 forming.csv --name mine
+
+    neurosim devices fit rram_measured.h5:esgnn_fig1_uS --name mine --out cards/mine.toml
+
+    What is measured is told from the names of the columns, or of an HDF5 group's datasets, with their units:
+    g_uS (conductances of an array; 0 or empty is not formed); cell, t_s, g_uS (reads); target_uS, g_uS and
+    perhaps t_s (programming); v_forming_V and perhaps cells (how many); v_V, i_uA and perhaps cell (I-V).
+    docs/formats.md says more. Keep the files beside the card, and `neurosim devices plot` shows them.
+    """
+    from neurosim.fit import fit_card, write_card
+    from neurosim.report.tables import show_fit
+
+    fitted = fit_card(files, name, title=title, unit=unit, formed_above=formed_above, v_read=v_read)
+    path = out or Path(f"{name}.toml")
+    write_card(fitted.card, path)
+    show_fit(fitted, Console())
     typer.echo(path)
 
 

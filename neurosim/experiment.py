@@ -7,7 +7,7 @@ recordings  -> steps ---------^
 import importlib.metadata
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import combinations
 from pathlib import Path
 from time import perf_counter
@@ -18,8 +18,24 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from neurosim import rng, store
-from neurosim.array import ArrayConfig, build_crossbar, count_operations, energy
-from neurosim.cards import load_dataset, load_device, load_macro, shipped_folder
+from neurosim.array import (
+    ArrayConfig,
+    Crossbar,
+    Work,
+    build_crossbar,
+    compare,
+    count_operations,
+    macro_cost,
+    wire_error,
+)
+from neurosim.cards import (
+    list_cards,
+    load_dataset,
+    load_device,
+    load_macro,
+    load_platform,
+    shipped_folder,
+)
 from neurosim.config import StrictModel, fingerprint, read_toml, validate
 from neurosim.device import DeviceConfig
 from neurosim.errors import ExperimentError, did_you_mean
@@ -174,6 +190,7 @@ def resolve(experiment: Experiment) -> dict[str, Any]:
     resolved["cards"] = {
         "device": device.model_dump(mode="json"),
         "macro": macro.model_dump(mode="json"),
+        "platforms": [load_platform(name).model_dump(mode="json") for name in list_cards("platform")],
         "datasets": [load_dataset(name).model_dump(mode="json") for name in names],
     }
     return resolved
@@ -222,10 +239,11 @@ def run(
         scores.append(score)
         if number == 0:
             first, answer = chip, int(predicted[0])
-            operations = _operations(chip, binned["test"], states["n_spikes_test"], n_macs)
+            work = _work(chip, binned["test"], states["n_spikes_test"], n_macs)
         show(f"chip {number}: readout", 1, 1)
         clock.lap("readout")
-    tiles = first.crossbar.tiles
+    crossbar, tiles = first.crossbar, first.crossbar.tiles
+    cost = macro_cost(tiles, crossbar.macro, work, g_mean=crossbar.g_mean, adc_bits=crossbar.adc_bits)
     homeostasis = experiment.reservoir.homeostasis
     return Result(
         name=experiment.name,
@@ -246,8 +264,11 @@ def run(
             "after": float(np.mean([score.rate_after.mean() for score in scores])),
             **({"target": homeostasis.rate_target} if homeostasis else {}),
         },
-        energy=energy(operations, first.crossbar.macro, first.crossbar.g_mean),
-        operations=operations,
+        energy=cost.energy,
+        operations=count_operations(tiles, work),
+        array=_array(first, binned["validation"], work),
+        programming=_programming(crossbar),
+        cost=compare(cost, map(load_platform, list_cards("platform")), work),
         seconds=clock.seconds(),
         example=_example(first, events["test"], binned["test"], answer),
     )
@@ -317,7 +338,10 @@ def _read(
     entry = store.load(path)
     if entry is not None:
         arrays, _ = entry
-        return replace(chip, liquid=chip.liquid.with_thresholds(arrays["threshold"])), arrays
+        full_scale, *_ = arrays["adc_max"]
+        liquid = chip.liquid.with_thresholds(arrays["threshold"])
+        bits = chip.crossbar.adc_bits
+        return replace(chip, liquid=liquid.with_converter(bits, full_scale) if bits else liquid), arrays
     homeostasis = experiment.reservoir.homeostasis
     sample = binned["train"][: homeostasis.n_recordings if homeostasis else 200]
     arrays = {"rate_before": chip.firing_rates(sample)}
@@ -325,6 +349,7 @@ def _read(
         sample, progress=lambda done, total: show(f"chip {number}: homeostasis", done, total)
     )
     arrays |= {"rate_after": chip.firing_rates(sample), "threshold": chip.liquid.threshold}
+    arrays["adc_max"] = np.array([chip.liquid.adc_max])
     reads = chip.reads(len(PARTS) * experiment.reservoir.n_reads)
     done, total = 0, sum(map(len, binned.values()))
 
@@ -347,6 +372,18 @@ def _train(
     x = {part: states[f"x_{part}"] for part in PARTS}
     y = {part: binned[part].labels for part in PARTS}
     readout = make_readout(experiment.readout, seed=experiment.seed + chip.number)
+    if experiment.readout.analog:
+        from neurosim.readout.analog import AnalogReadout
+
+        readout = AnalogReadout(
+            readout,
+            experiment.readout.analog,
+            experiment.device,
+            chip.crossbar.macro,
+            wires=experiment.array.wires,
+            name=f"chip{chip.number}/readout",
+            random_state=experiment.seed,
+        )
     readout.fit(x["train"], y["train"], validation=(x["validation"], y["validation"]))
     predicted = readout.predict(x["test"])
     k = len(binned["test"].classes)
@@ -365,22 +402,45 @@ def _train(
     return score, predicted, sum(weights.size for weights, _ in readout.layers_)
 
 
-def _operations(chip: Chip, binned: Binned, n_spikes: npt.NDArray[np.int64], n_macs: int) -> dict[str, float]:
-    """Mean operations per recording of the test part."""
+def _work(chip: Chip, binned: Binned, n_spikes: npt.NDArray[np.int64], n_macs: int) -> Work:
+    """What a recording of the test part asks for, on average."""
     wiring = chip.liquid.wiring
     active = binned.channels[binned.ptr[0, 0] : binned.ptr[-1, -1]]
     fan_out = np.bincount(wiring.inputs.pre, minlength=wiring.inputs.n_pre)
-    return count_operations(
-        chip.crossbar.tiles,
+    n_recurrent = len(wiring.recurrent.pre) if wiring.recurrent else 0
+    spikes = float(n_spikes.mean())
+    return Work(
         n_neurons=wiring.n_neurons,
-        reads_per_step=wiring.reads_per_step,
-        input_fan_out=float(fan_out[active].mean()) if len(active) else 0.0,
-        recurrent_fan_out=len(wiring.recurrent.pair) / wiring.n_neurons if wiring.recurrent else 0.0,
-        n_input_events=len(active) / len(binned),
-        n_spikes=float(n_spikes.mean()),
         n_steps=binned.n_steps,
+        n_synapses=len(wiring.inputs.pre) + n_recurrent,
+        n_driven=float(fan_out[active].sum()) / len(binned) + spikes * n_recurrent / wiring.n_neurons,
+        n_spikes=spikes,
         n_macs=n_macs,
+        reads_per_step=wiring.reads_per_step,
+        reads_averaged=chip.crossbar.reads_averaged,
     )
+
+
+def _array(chip: Chip, binned: Binned, work: Work) -> dict[str, float]:
+    """What wires and converters did to the currents of a chip."""
+    facts = {"row_activity": work.n_driven / (work.n_steps * work.n_synapses)}
+    if chip.crossbar.wires:
+        error = wire_error(chip.crossbar, seed=chip.seed, chip=chip.number)
+        facts |= {f"wire_{name}": value for name, value in asdict(error).items()}
+    if chip.crossbar.adc_bits:
+        facts["adc_full_scale"] = chip.liquid.adc_full_scale * chip.crossbar.macro.v_read.value
+        facts["adc_clipped"] = chip.clipped_share(binned)
+    return facts
+
+
+def _programming(crossbar: Crossbar) -> dict[str, float]:
+    """What write-verify of all cells of a chip reached and cost, one cell after the other; empty without."""
+    pos, neg = crossbar.pos.programmed, crossbar.neg.programmed
+    if pos is None or neg is None:
+        return {}
+    sides = [pos.summary(), neg.summary()]
+    totals = ("energy", "time")
+    return {name: sum(s[name] for s in sides) / (1 if name in totals else 2) for name in sides[0]}
 
 
 def _example(chip: Chip, events: Events, binned: Binned, answer: int) -> Example:

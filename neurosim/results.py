@@ -1,10 +1,13 @@
 """What a run leaves behind: never a lone number."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from neurosim.array import Cost
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,12 @@ class Result:
             ``"target"`` where there is one.
         energy: Joule per recording by component, from counted operations, with ``"total"``.
         operations: Mean operations per recording that the energy is computed from.
+        array: Of the first chip: share of the rows that a read drives (``"row_activity"``); with wires the
+            share of the current that they take and how far the mean field of gated rows is off
+            (``"wire_loss"``, ``"wire_bias"``, ``"wire_rms"``, ``"wire_worst"``); with converters their full
+            scale [A] and the share of the currents above it (``"adc_full_scale"``, ``"adc_clipped"``).
+        programming: What write-verify of the first chip reached and cost (see `Programmed.summary`), or {}.
+        cost: Energy, latency and area of a recording on the macro and, after it, on digital platforms.
         seconds: Wall time by stage, with ``"total"``.
         example: One test recording.
     """
@@ -143,6 +152,9 @@ class Result:
     rates: dict[str, float]
     energy: dict[str, float]
     operations: dict[str, float]
+    array: dict[str, float]
+    programming: dict[str, float]
+    cost: "tuple[Cost, ...]"
     seconds: dict[str, float]
     example: Example
 
@@ -178,6 +190,9 @@ class Result:
             "rates": self.rates,
             "energy": self.energy,
             "operations": self.operations,
+            "array": self.array,
+            "programming": self.programming,
+            "cost": {"comparison": [asdict(cost) for cost in self.cost]},
             "seconds": self.seconds,
             "experiment": self.experiment,
         }

@@ -56,9 +56,11 @@ def _section(title: str, model: dict[str, Any]) -> str:
     summary, meanings = _docstring(model["description"])
     lines = [f"## {title}", "", summary, "", *HEAD]
     for key, field in model["properties"].items():
-        kind, *none = field.get("anyOf", [field])
-        off = " or `false`" if none else ""
-        row = [f"`{key}`", _type(kind) + off, _default(field), _allowed(kind), meanings[key]]
+        every = field.get("anyOf", [field])
+        kinds = [kind for kind in every if kind.get("type") != "null"]
+        types = " or ".join(map(_type, kinds)) + (" or `false`" if len(kinds) < len(every) else "")
+        allowed = " or ".join(filter(None, map(_allowed, kinds)))
+        row = [f"`{key}`", types, _default(field), allowed, meanings[key]]
         lines.append(f"| {' | '.join(row)} |")
     return "\n".join([*lines, ""])
 

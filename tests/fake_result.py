@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from neurosim.array import Cost
 from neurosim.results import ChipResult, Example, Result, accuracy_interval
 
 G_MEAN, G_SD = 34.1e-6, 5.3e-6
@@ -83,6 +84,21 @@ def make_result(
             "total": 6.25e-7,
         },
         "operations": {"array_macs": 1_234_567.0, "adc_conversions": 20_000.0, "spikes": 1_000.5},
+        "array": {"row_activity": 0.031, "adc_full_scale": 1e-4, "adc_clipped": 2e-4},
+        "programming": {},
+        "cost": (
+            Cost(
+                "rram_40nm_256kb",
+                "spike-aware",
+                {"row_drive": 1.95e-7, "adc": 4.3e-7, "total": 6.25e-7},
+                {"cell_read": 1.5e-4, "adc": 2.5e-5, "total": 1.75e-4},
+                {"cells": 5e-8, "adc": 1e-8, "total": 6e-8},
+            ),
+            Cost(
+                "gpu", "dense", {"synapses": 8.75e-6, "total": 8.75e-6}, {"total": 3e-8}, {"total": 8.26e-4}
+            ),
+            Cost("accelerator", "spike-aware", {"synapses": 7.77e-7, "total": 7.77e-7}, {}, {}),
+        ),
         "seconds": {"events": 12.5, "device": 0.031, "liquid": 41.2, "readout": 9.75, "total": 63.481},
         "example": Example(
             picture.astype(np.float32), fired.astype(np.uint8), 6e-3, label=classes[1], predicted=classes[0]

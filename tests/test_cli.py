@@ -68,7 +68,7 @@ def test_version() -> None:
     assert (done.exit_code, done.output.split()[0]) == (0, "neurosim")
 
 
-COMMANDS = ["", "run", "demo", "devices", *(f"devices {verb}" for verb in ("list", "show", "plot"))]
+COMMANDS = ["", "run", "demo", "devices", *(f"devices {verb}" for verb in ("list", "show", "plot", "fit"))]
 COMMANDS += ["datasets", *(f"datasets {verb}" for verb in ("list", "show", "fetch"))]
 
 
@@ -316,7 +316,7 @@ BAD_COMMANDS = {
     "run .": r"unknown example '.'; known: demo, .*give the path of its .toml",
     "run": r"Missing argument",
     "devices shw": r"No such command 'shw'. Did you mean 'show'",
-    "devices show taox": r"unknown device or macro card 'taox'; .*taox_1t1r_40nm.*give the path of its .toml",
+    "devices show taox": r"unknown device, macro or platform card 'taox'; .*taox_1t1r_40nm.*give the path",
     "devices plot ideal --out x.xyz": r"no image format '.xyz'; use .png, .svg or .pdf",
     "datasets fetch nmist": r"did you mean 'nmnist'",
 }

@@ -239,6 +239,9 @@ def test_result_is_complete(result: Result, tiny: Experiment) -> None:
     assert abs(result.rates["after"] - 40) < abs(result.rates["before"] - 40)
     assert result.energy["total"] == pytest.approx(sum(v for k, v in result.energy.items() if k != "total"))
     assert result.energy["total"] > 0
+    assert result.cost[0].platform == "rram_40nm_256kb"
+    assert result.cost[0].energy == result.energy
+    assert len(result.cost) == 1 + 2 * len(resolve(tiny)["cards"]["platforms"])
     assert result.seconds.keys() == {"events", "binning", "liquid", "readout", "total"}
     assert result.seconds["total"] >= sum(v for k, v in result.seconds.items() if k != "total")
     assert result.versions["numpy"] == np.__version__

@@ -12,6 +12,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from neurosim import counter
+from neurosim.array import draw_column_errors
 from neurosim.config import validate
 from neurosim.errors import ExperimentError, ShapeError
 from neurosim.events.types import Binned, Sensor
@@ -38,12 +39,17 @@ def config_of(topology: str, **options: Any) -> ReservoirConfig:
     return ReservoirConfig(topology=topology, **options)
 
 
-def liquid_of(config: ReservoirConfig, *, noisy: bool = False, adc: bool = False, seed: int = 1) -> Liquid:
+def liquid_of(
+    config: ReservoirConfig, *, noisy: bool = False, adc: bool = False, bent: bool = False, seed: int = 1
+) -> Liquid:
     wiring = wire(config, SENSOR, seed=seed)
     draw = np.random.default_rng(seed)
     dg = draw.normal(0, 7e-6, wiring.shape).astype(np.float32)
     variance = draw.uniform(0, (3e-6) ** 2, wiring.shape).astype(np.float32) if noisy else None
-    converter = {"adc_step": 3e-6, "adc_full_scale": 4e-5} if adc else {}
+    converter: dict[str, Any] = {"adc_step": 3e-6, "adc_full_scale": 4e-5} if adc else {}
+    if bent:
+        figures = {"sigma_gain": 0.2, "sigma_offset": 1.5, "inl": 2.0}
+        converter["adc_errors"] = draw_column_errors(wiring.shape[1], **figures, seed=seed, name="chip0")
     return build_liquid(config, wiring, dg, dt=DT, seed=seed, white_variance=variance, **converter)
 
 
@@ -59,6 +65,8 @@ def recordings(n: int = N, sensor: Sensor = SENSOR, max_count: int = 1, n_steps:
 
 
 def twin(liquid: Liquid, binned: Binned, i: int, noise: npt.NDArray[np.float32] | None = None) -> Any:
+    cell = liquid.neurons()
+    bend = np.stack([cell.adc_gain, cell.adc_offset, cell.adc_bow]) if len(cell.adc_gain) else None
     return naive.lif(
         *liquid.weights.matrices,
         binned.dense(i),
@@ -69,6 +77,7 @@ def twin(liquid: Liquid, binned: Binned, i: int, noise: npt.NDArray[np.float32] 
         n_refractory=liquid.n_refractory,
         adc_step=liquid.adc_step,
         adc_max=liquid.adc_max,
+        adc_bend=bend,
         noise=noise,
     )
 
@@ -95,6 +104,22 @@ def test_kernel_fires_the_spikes_of_its_twin(
     spikes = spikes_of(liquid, binned)
     assert_array_equal(spikes, [twin(liquid, binned, i) for i in range(2)])
     assert 0.005 < spikes.mean() < 0.6
+
+
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+def test_converters_with_errors_fire_the_spikes_of_their_twin(topology: str) -> None:
+    config, binned = config_of(topology), recordings(2)
+    bent = liquid_of(config, adc=True, bent=True)
+    spikes = spikes_of(bent, binned)
+    assert_array_equal(spikes, [twin(bent, binned, i) for i in range(2)])
+    assert (spikes != spikes_of(liquid_of(config, adc=True), binned)).mean() > 1e-3
+
+
+def test_neurons_that_share_a_column_share_its_converter() -> None:
+    liquid = liquid_of(config_of("shared"), adc=True, bent=True)
+    gain = liquid.neurons().adc_gain.reshape(-1, 5)
+    assert_array_equal(gain, np.tile(gain[0], (len(gain), 1)))
+    assert len(np.unique(gain)) == 5
 
 
 @pytest.mark.parametrize("topology", TOPOLOGIES)

@@ -205,7 +205,11 @@ class Readout(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]
         check_is_fitted(self)
         X = validate_data(self, X, dtype=STATE_TYPES, reset=False)
         parts = range(0, len(X), BLOCK)
-        return np.concatenate([forward(self.layers_, self.scaling_(X[i : i + BLOCK])) for i in parts])
+        return np.concatenate([self._forward(self.scaling_(X[i : i + BLOCK]), i) for i in parts])
+
+    def _forward(self, z: Array, first: int) -> Array:
+        """Class scores of scaled states, of which the first has the number ``first``."""
+        return forward(self.layers_, z)
 
     def decision_function(self, X: Any) -> Array:
         """Class scores (n, n_classes); for two classes, as in scikit-learn, their difference (n,)."""

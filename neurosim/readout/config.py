@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from neurosim.array.mvm import MvmConfig
 from neurosim.config import StrictModel
 
 Scaling = Literal["none", "standard", "sqrt"]
@@ -39,6 +40,7 @@ class ReadoutConfig(StrictModel):
         label_smoothing: Share of the target spread evenly over the classes.
         hidden: Width of the hidden layer.
         dropout: Probability with which a hidden unit is silenced in a training step.
+        analog: How the trained weights are multiplied in the chip's own memory; None: digitally.
     """
 
     kind: Kind = "linear"
@@ -52,6 +54,7 @@ class ReadoutConfig(StrictModel):
     label_smoothing: float | None = Field(None, ge=0, lt=1)
     hidden: int | None = Field(None, ge=1)
     dropout: float | None = Field(None, ge=0, lt=1)
+    analog: MvmConfig | None = None
 
     @model_validator(mode="after")
     def _only_own_knobs(self) -> Self:
@@ -61,5 +64,5 @@ class ReadoutConfig(StrictModel):
         return self
 
     def knobs(self) -> dict[str, object]:
-        """The knobs that were set, by name."""
-        return self.model_dump(exclude={"kind"}, exclude_none=True)
+        """The knobs of training that were set, by name."""
+        return self.model_dump(exclude={"kind", "analog"}, exclude_none=True)

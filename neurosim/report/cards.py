@@ -1,26 +1,27 @@
 """What a device card says, as a figure: the laws that the simulator draws its cells from."""
 
-import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
 from neurosim import rng
-from neurosim.cards import DeviceCard
-from neurosim.device import drift, drift_exponents, formed_probability, read_noise
-from neurosim.device.conductance import sigma_polynomial
+from neurosim.cards import DeviceCard, Relaxation
+from neurosim.device import chord, drift, drift_exponents, formed_probability, read_noise
+from neurosim.device.conductance import state_law
 from neurosim.errors import ExperimentError
 from neurosim.report.figures import BLUE, GREEN, ORANGE, STYLE, Law
+from neurosim.report.measured import OVERLAYS, measurements
 from neurosim.store import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOURS = (BLUE, ORANGE, GREEN)
+BESIDE: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1, 1), "fontsize": "small"}  # of a legend
 N_TARGETS = 401  # targets that stand for a uniform law of targets
 N_SAMPLES = 2001  # cells that stand for a drift law
 
@@ -29,8 +30,8 @@ def conductance_law(card: DeviceCard) -> Law:
     """Probability density of a formed cell's conductance before it ages.
 
     p(g) = mean over the targets t of N(g; t, s), s^2 = (sigma_d2d t)^2 + sigma_prog(t)^2 + (sigma_c2c t)^2.
-    The one target of a formed cell is g_mean, and its law is lognormal where the card says so; programmed
-    cells have targets uniform between g_min and g_max.
+    Where the card has a g_mean, that is the one target, and the law is lognormal where the card says so;
+    else cells are programmed to targets uniform between g_min and g_max.
 
     Returns:
         Conductances [S] up to 5 s beyond the targets, and the density [1/S] there; float64 (n_points,) each.
@@ -41,22 +42,24 @@ def conductance_law(card: DeviceCard) -> Law:
     window, programming = card.conductance, card.programming
     low, high = window.g_min.value, window.g_max.value
     t = np.linspace(low, high, N_TARGETS)
-    if card.forming and window.g_mean:
+    if window.g_mean:
         t = np.array([window.g_mean.value])
     s = (window.sigma_d2d.value if window.sigma_d2d else 0.0) * t
     if programming:
-        s = np.hypot(s, sigma_polynomial(card, programming.sigma_prog, t.astype(np.float32)))
+        s = np.hypot(s, state_law(card, programming.sigma_prog, t.astype(np.float32)))
         s = np.hypot(s, (programming.sigma_c2c.value if programming.sigma_c2c else 0.0) * t)
     s = np.maximum(s, (high - low) / (N_TARGETS - 1))  # ideal targets, too, make a smooth curve
     g = np.linspace(max(0.0, t[0] - 5 * s[0]), t[-1] + 5 * s[-1], 500)
-    if card.forming and window.distribution == "lognormal":
+    if window.g_mean and window.distribution == "lognormal":
         shape = np.sqrt(np.log1p((s / t) ** 2))
         return g, stats.lognorm.pdf(g, shape, scale=t * np.exp(-(shape**2) / 2))
     return g, stats.norm.pdf(g[:, None], t, s).mean(axis=1)
 
 
-def plot_device(card: DeviceCard, path: Path) -> None:
-    """Draw every law that ``card`` has into the image ``path``, replaced atomically.
+def plot_device(card: DeviceCard, path: Path, folder: Path | None = None) -> None:
+    """Draw the distributions and curves that ``card`` has into the image ``path``, replaced atomically.
+
+    Measurements that the card's sources name are drawn over them where they stand in ``folder``.
 
     Raises:
         ExperimentError: If the suffix of ``path`` is no image format.
@@ -68,8 +71,10 @@ def plot_device(card: DeviceCard, path: Path) -> None:
     sections = {
         _forming: card.forming,
         _programming: card.programming,
+        _shift: [point for point in card.relaxation if point.mean],
         _read_noise: card.read_noise,
         _drift: card.drift,
+        _iv: card.iv,
     }
     panels += [panel for panel, section in sections.items() if section]
     columns = min(2, len(panels))
@@ -80,8 +85,13 @@ def plot_device(card: DeviceCard, path: Path) -> None:
         if path.suffix[1:] not in formats:
             raise ExperimentError(f"{path}: no image format '{path.suffix}'; use .png, .svg or .pdf")
         figure.suptitle(card.name)
+        seen = measurements(card, folder)
         for place, panel in enumerate(panels, 1):
-            panel(figure.add_subplot(rows, columns, place), card)
+            axes = figure.add_subplot(rows, columns, place)
+            panel(axes, card)
+            for kind, data in seen.items():
+                if MEASURED[kind] is panel:
+                    OVERLAYS[kind](axes, card, data)
         with atomic_path(path) as tmp:
             figure.savefig(tmp)
 
@@ -106,12 +116,29 @@ def _forming(axes: "Axes", card: DeviceCard) -> None:
 def _programming(axes: "Axes", card: DeviceCard) -> None:
     if programming := card.programming:
         g = _targets(card)
-        axes.plot(g * 1e6, sigma_polynomial(card, programming.sigma_prog, g) * 1e6, color=BLUE, label="fresh")
-        for point, style in zip(card.relaxation[1:], itertools.cycle(("--", ":", "-."))):
-            sigma = sigma_polynomial(card, point.sigma, g) * 1e6
-            axes.plot(g * 1e6, sigma, color=ORANGE, ls=style, label=f"after {point.t.value:,.0f} s")
-        axes.legend()
+        sigma = np.maximum(state_law(card, programming.sigma_prog, g), 0)
+        axes.plot(g * 1e6, sigma * 1e6, color=BLUE, label="fresh")
+        for point, style in _relaxed(card):
+            axes.plot(g * 1e6, np.maximum(state_law(card, point.sigma, g), 0) * 1e6, **style)
+        axes.legend(**BESIDE)
         axes.set(title="programming", xlabel="target [µS]", ylabel="standard deviation [µS]", ylim=(0, None))
+
+
+def _shift(axes: "Axes", card: DeviceCard) -> None:
+    g = _targets(card)
+    for point, style in _relaxed(card):
+        if point.mean:
+            axes.plot(g * 1e6, state_law(card, point.mean, g) * 1e6, **style)
+    axes.axhline(0, color="black", lw=0.5)
+    axes.legend(**BESIDE)
+    axes.set(title="relaxation", xlabel="target [µS]", ylabel="mean deviation [µS]")
+
+
+def _relaxed(card: DeviceCard) -> Iterator[tuple[Relaxation, dict[str, Any]]]:
+    """Points of the relaxation after the first, which is fresh, each with a style: later is darker."""
+    points = card.relaxation[1:]
+    for point, alpha in zip(points, np.linspace(1, 0.3, len(points))[::-1], strict=True):
+        yield point, {"color": ORANGE, "alpha": alpha, "label": f"after {point.t.value:g} s"}
 
 
 def _read_noise(axes: "Axes", card: DeviceCard) -> None:
@@ -136,6 +163,26 @@ def _drift(axes: "Axes", card: DeviceCard) -> None:
         axes.set(title="drift", xlabel="time after programming [s]", ylabel="share of the conductance")
         axes.set(xscale="log", ylim=(0, 1.02))
         axes.legend(title="median, 80 % of cells")
+
+
+def _iv(axes: "Axes", card: DeviceCard) -> None:
+    limit = card.read.v_read_max.value if card.read else 0.5
+    v = np.linspace(-limit, limit, 201)
+    for share, colour in zip((1.0, 0.5, 0.25), COLOURS, strict=True):
+        g = np.full(len(v), share * card.conductance.g_max.value, np.float32)
+        axes.plot(v, chord(card, g, v), color=colour, label=f"{share:g} g_max")
+    axes.set(title="current", xlabel="voltage [V]", ylabel="current / (conductance x voltage)")
+    axes.legend()
+
+
+# kind of measurement -> the panel that shows it
+MEASURED: dict[str, Callable[["Axes", DeviceCard], None]] = {
+    "conductances": _conductance,
+    "forming": _forming,
+    "programming": _programming,
+    "reads": _read_noise,
+    "iv": _iv,
+}
 
 
 def _targets(card: DeviceCard) -> npt.NDArray[np.float32]:

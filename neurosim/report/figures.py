@@ -5,7 +5,8 @@ the light or dark colours of its page. Matplotlib is imported when the first fig
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import numpy as np
@@ -21,7 +22,7 @@ P = ParamSpec("P")
 Law = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
 BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
-_INK = "#010203"  # stands for currentColor until the SVG is written
+INK = "#010203"  # stands for currentColor until the SVG is written
 STYLE: Any = {
     "font.size": 10,
     "svg.fonttype": "none",
@@ -30,13 +31,44 @@ STYLE: Any = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
     "legend.frameon": False,
-    **dict.fromkeys(["text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"], _INK),
+    **dict.fromkeys(["text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"], INK),
 }
 
 
-def _short(name: str, length: int = 12) -> str:
+def short(name: str, length: int = 12) -> str:
     """A name that leaves room for the drawing; the page's tables have it in full."""
     return name if len(name) <= length else f"{name[: length - 1]}…"
+
+
+def render(
+    name: str, width: float, height: float, paint: Callable[["Figure"], None], tips: Sequence[str] = ()
+) -> str:
+    """An ``<svg>`` of what ``paint`` draws, of that size [inch].
+
+    Args:
+        name: Start of its ids, which are unique on a page of several figures.
+        width, height: Size [inch].
+        paint: Called with the empty figure.
+        tips: What is said of the artists whose gid is ``tip0``, ``tip1``, ... when the mouse is over them.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    plain = {"text.parse_math": False}  # a class may be called "$x"
+    with matplotlib.rc_context(STYLE | plain | {"svg.hashsalt": name}):
+        figure = Figure((width, height), layout="constrained", dpi=150)
+        paint(figure)
+        buffer = io.StringIO()
+        nothing = dict.fromkeys(["Creator", "Date", "Format", "Type"])
+        figure.savefig(buffer, format="svg", metadata=nothing)
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
+    for number, tip in enumerate(tips):
+        start = f'<g id="tip{number}">'
+        svg = svg.replace(start, f"{start}<title>{escape(tip)}</title>")
+    for start in ('id="', 'href="#', "url(#"):
+        svg = svg.replace(start, f"{start}{name}-")
+    return svg
 
 
 def _svg(
@@ -46,22 +78,7 @@ def _svg(
 
     def decorate(paint: Callable[Concatenate["Figure", P], None]) -> Callable[P, str]:
         def draw(*args: P.args, **kwargs: P.kwargs) -> str:
-            import matplotlib
-            from matplotlib.figure import Figure
-
-            name = paint.__name__
-            plain = {"text.parse_math": False}  # a class may be called "$x"
-            with matplotlib.rc_context(STYLE | plain | {"svg.hashsalt": name}):
-                figure = Figure((width, height), layout="constrained", dpi=150)
-                paint(figure, *args, **kwargs)
-                buffer = io.StringIO()
-                nothing = dict.fromkeys(["Creator", "Date", "Format", "Type"])
-                figure.savefig(buffer, format="svg", metadata=nothing)
-            svg = buffer.getvalue()
-            svg = svg[svg.index("<svg") :].replace(_INK, "currentColor")
-            for start in ('id="', 'href="#', "url(#"):  # ids are unique on a page of several figures
-                svg = svg.replace(start, f"{start}{name}-")
-            return svg
+            return render(paint.__name__, width, height, lambda figure: paint(figure, *args, **kwargs))
 
         draw.__doc__ = paint.__doc__
         return draw
@@ -98,7 +115,7 @@ def confusion(figure: "Figure", result: Result) -> None:
         for i, j in np.argwhere(counts):
             ink = "black" if share[i, j] > 0.5 else "white"
             axes.text(j, i, str(counts[i, j]), ha="center", va="center", color=ink, fontsize=size)
-    ticks, names = range(len(result.classes)), [_short(name) for name in result.classes]
+    ticks, names = range(len(result.classes)), [short(name) for name in result.classes]
     axes.set_xticks(ticks, names, rotation=90 if max(map(len, names)) > 2 else 0, fontsize=size)
     axes.set_yticks(ticks, names, fontsize=size)
     axes.set(xlabel="answer", ylabel="true class")
@@ -130,7 +147,7 @@ def rates(figure: "Figure", result: Result) -> None:
     axes.stairs(*np.histogram(after, edges), fill=True, color=BLUE, alpha=0.6, label="after")
     axes.set(xlabel="firing rate [Hz]", ylabel="neurons")
     if "target" in result.rates:
-        axes.axvline(result.rates["target"], color=_INK, lw=1, ls=":", label="target")
+        axes.axvline(result.rates["target"], color=INK, lw=1, ls=":", label="target")
         figure.legend(loc="outside upper center", ncols=3)
 
 
@@ -170,7 +187,7 @@ def energy(figure: "Figure", result: Result) -> None:
     parts = energies(result)
     total = parts.pop("total")
     axes = figure.subplots()
-    bars = axes.barh([_short(name, 20) for name in parts], list(parts.values()), color=BLUE)
+    bars = axes.barh([short(name, 20) for name in parts], list(parts.values()), color=BLUE)
     labels = [f"{quantity(v, 'J')} ({percent(v / total if total else 0)})" for v in parts.values()]
     axes.bar_label(bars, labels, padding=3)
     axes.set_xlim(0, 1.9 * max(parts.values(), default=0) or 1)
@@ -178,3 +195,24 @@ def energy(figure: "Figure", result: Result) -> None:
     axes.spines["bottom"].set_visible(False)
     axes.set_xticks([])
     axes.tick_params(left=False)
+
+
+@_svg(4.2, 2.8)
+def costs(figure: "Figure", result: Result) -> None:
+    """Energy per recording on the macro and on digital platforms."""
+    axes = figure.subplots()
+    joules = [cost.energy["total"] for cost in result.cost]
+    rows = range(len(joules))
+    axes.scatter(joules, rows, color=[BLUE, *[ORANGE] * (len(joules) - 1)], zorder=3)
+    for row, joule in zip(rows, joules, strict=True):
+        axes.annotate(quantity(joule, "J"), (joule, row), (7, 0), textcoords="offset points", va="center")
+    axes.set_yticks(rows, [f"{short(cost.platform, 18)}, {cost.counting}" for cost in result.cost])
+    axes.set_ylim(len(joules) - 0.5, -0.5)
+    axes.tick_params(left=False)
+    axes.grid(axis="y", alpha=0.3)
+    if shown := [joule for joule in joules if joule]:
+        axes.set_xscale("log")
+        axes.set_xlim(min(shown) / 3, 30 * max(shown))
+        axes.locator_params(axis="x", numticks=4)
+    axes.xaxis.set_major_formatter(lambda joule, _place: quantity(joule, "J"))
+    axes.set_xlabel("energy")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from neurosim.report import figures
-from neurosim.report.facts import percent, plural, quantity, summary, warnings
+from neurosim.report.facts import comparison, components, percent, plural, quantity, summary, warnings
 from neurosim.results import Result
 from neurosim.store import write_text
 
@@ -45,6 +45,52 @@ def _page(result: Result, law: figures.Law | None) -> str:
     ]
     beware = "\n".join(f'<p class="warning">Warning: {escape(text)}</p>' for text in warnings(result))
     when = " before and after homeostasis" if "target" in result.rates else ""
+    return document(
+        result.name,
+        f"""<h1>{escape(result.name)}</h1>
+<p class="headline"><strong>{percent(result.accuracy.mean)}</strong>
+accuracy, 95 % interval {low} to {high}, over {plural(len(result.chips), "chip")} and
+{plural(result.n_test, "test recording")}</p>
+{beware}
+{table(summary(result)[1:])}
+<h2>Recognition</h2>
+<div class="grid">
+<div>
+{figure(figures.accuracies(result), "Accuracy of every chip on the test and the validation part.")}
+{table(chips, ("Chip", f"Test (of {result.n_test:,})", "Validation", "Training", "Readout"), "numbers")}
+</div>
+{figure(figures.confusion(result), "Answers of all chips; the colour is the share of the true class.")}
+</div>
+<details><summary>Confusion matrix in numbers (rows are true classes, columns answers)</summary>
+{table(_labelled(result.classes, counts), ("", *result.classes), "numbers")}
+</details>
+<h2>Array and liquid</h2>
+<div class="grid">
+{figure(figures.conductance(result, law), _cells_drawn(result, law))}
+{figure(figures.rates(result), f"Firing rate of every neuron{when}.")}
+</div>
+<h2>One recording: class {escape(example.label)}, answer {escape(example.predicted)}</h2>
+<div class="grid">
+{figure(figures.picture(example), "Events of the recording, summed over time.")}
+{figure(figures.raster(example), "Spikes of the liquid of the first chip.")}
+</div>
+<h2>Cost</h2>
+<div class="grid">
+{figure(figures.energy(result), "Energy per recording, from counted operations.")}
+{table([(name, f"{n:,.1f}") for name, n in result.operations.items()], ("Operation", "Per recording"))}
+{table([(name, quantity(s, "s")) for name, s in result.seconds.items()], ("Stage", "Wall time"))}
+</div>
+{_comparison(result)}
+<h2>Origin</h2>
+{table(list(result.versions.items()))}
+<details><summary>The resolved experiment</summary>
+<pre>{escape(json.dumps(result.experiment, indent=2, ensure_ascii=False))}</pre>
+</details>""",
+    )
+
+
+def document(title: str, body: str) -> str:
+    """A page that needs no network and no script."""
     css = resources.files("neurosim.report").joinpath("page.css").read_text("utf-8")
     return f"""<!DOCTYPE html>
 <html lang="en-GB">
@@ -53,52 +99,32 @@ def _page(result: Result, law: figures.Law | None) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
  content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<title>{escape(result.name)} - neurosim</title>
+<title>{escape(title)} - neurosim</title>
 <style>
 {css}</style>
 </head>
 <body>
-<h1>{escape(result.name)}</h1>
-<p class="headline"><strong>{percent(result.accuracy.mean)}</strong>
-accuracy, 95 % interval {low} to {high}, over {plural(len(result.chips), "chip")} and
-{plural(result.n_test, "test recording")}</p>
-{beware}
-{_table(summary(result)[1:])}
-<h2>Recognition</h2>
-<div class="grid">
-<div>
-{_figure(figures.accuracies(result), "Accuracy of every chip on the test and the validation part.")}
-{_table(chips, ("Chip", f"Test (of {result.n_test:,})", "Validation", "Training", "Readout"), "numbers")}
-</div>
-{_figure(figures.confusion(result), "Answers of all chips; the colour is the share of the true class.")}
-</div>
-<details><summary>Confusion matrix in numbers (rows are true classes, columns answers)</summary>
-{_table(_labelled(result.classes, counts), ("", *result.classes), "numbers")}
-</details>
-<h2>Array and liquid</h2>
-<div class="grid">
-{_figure(figures.conductance(result, law), _cells_drawn(result, law))}
-{_figure(figures.rates(result), f"Firing rate of every neuron{when}.")}
-</div>
-<h2>One recording: class {escape(example.label)}, answer {escape(example.predicted)}</h2>
-<div class="grid">
-{_figure(figures.picture(example), "Events of the recording, summed over time.")}
-{_figure(figures.raster(example), "Spikes of the liquid of the first chip.")}
-</div>
-<h2>Cost</h2>
-<div class="grid">
-{_figure(figures.energy(result), "Energy per recording, from counted operations.")}
-{_table([(name, f"{n:,.1f}") for name, n in result.operations.items()], ("Operation", "Per recording"))}
-{_table([(name, quantity(s, "s")) for name, s in result.seconds.items()], ("Stage", "Wall time"))}
-</div>
-<h2>Origin</h2>
-{_table(list(result.versions.items()))}
-<details><summary>The resolved experiment</summary>
-<pre>{escape(json.dumps(result.experiment, indent=2, ensure_ascii=False))}</pre>
-</details>
+{body}
 </body>
 </html>
 """
+
+
+def _comparison(result: Result) -> str:
+    """What a recording costs on the macro and elsewhere; nothing where no cost is known."""
+    if not result.cost:
+        return ""
+    header = ("Platform", "Counting", "Energy", "Energy / macro", "Latency", "Area")
+    return f"""<div class="grid">
+{figure(figures.costs(result), "Energy per recording; dense counting takes every weight in every step.")}
+{table(comparison(result), header, "numbers")}
+</div>
+<details><summary>Energy, latency and area by component</summary>
+{table(components(result), ("Cost", "Component", "Amount", "Share"), "numbers")}
+</details>
+<p>Digital platforms at their published peak, as if no step waited for the one before, and without the memory
+traffic, control and leakage that their cards name: lower bounds of energy and latency. What each figure
+leaves out stands on its card (neurosim devices show NAME).</p>"""
 
 
 def _cells_drawn(result: Result, law: figures.Law | None) -> str:
@@ -118,13 +144,13 @@ def _labelled(names: Sequence[str], counts: Iterable[Iterable[int]]) -> list[tup
     return [(name, *map(str, row)) for name, row in zip(names, counts, strict=True)]
 
 
-def _figure(svg: str, caption: str) -> str:
+def figure(svg: str, caption: str) -> str:
     """A figure whose caption is also what a screen reader says in place of the drawing."""
     text = escape(caption)
     return f'<figure><div role="img" aria-label="{text}">{svg}</div><figcaption>{text}</figcaption></figure>'
 
 
-def _table(rows: Iterable[Sequence[str]], header: Sequence[str] = (), kind: str = "facts") -> str:
+def table(rows: Iterable[Sequence[str]], header: Sequence[str] = (), kind: str = "facts") -> str:
     """A table whose first column names the rows."""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
     head = f"\n<tr>{head}</tr>" if header else ""

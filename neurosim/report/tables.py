@@ -1,5 +1,6 @@
 """Cards as tables in the terminal."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console, Group
@@ -7,44 +8,57 @@ from rich.table import Table
 from rich.text import Text
 
 from neurosim.cards import (
+    KINDS,
     Card,
-    DeviceCard,
-    MacroCard,
     cite,
     list_cards,
     load_dataset,
     load_device,
     load_macro,
+    load_platform,
     quantities,
 )
 from neurosim.config import read_toml
 from neurosim.errors import CardError, did_you_mean
 from neurosim.events.datasets import places
+from neurosim.fit import FittedCard
 from neurosim.quantity import Sourced
+
+HARDWARE: dict[str, Callable[[str], Card]] = {
+    "device": load_device,
+    "macro": load_macro,
+    "platform": load_platform,
+}
 
 
 def list_hardware(console: Console) -> None:
-    """Print the shipped device and macro cards."""
+    """Print the shipped device, macro and platform cards."""
     table = _table("name", "kind", "what it is")
-    for name in list_cards("device"):
-        table.add_row(name, "device", Text(load_device(name).title))
-    for name in list_cards("macro"):
-        table.add_row(name, "macro", Text(load_macro(name).title))
+    for kind, load in HARDWARE.items():
+        for name in list_cards(kind):
+            table.add_row(name, kind, Text(load(name).title))
     console.print(table)
 
 
 def show_hardware(name: str, console: Console) -> None:
-    """Print every quantity of the device and macro cards called ``name``, or of the card in that file.
+    """Print every quantity of the cards called ``name`` of any kind of hardware, or of the card in that file.
 
     Raises:
         CardError: If there is none, or it is wrong.
     """
     for card in _hardware(name):
-        table = _table("key", "value", "status", "source and place")
-        for key, quantity in quantities(card):
-            place = ": ".join(filter(None, [", ".join(quantity.source), quantity.where]))
-            table.add_row(key, _value(quantity), quantity.status, Text(place))
-        _show(card, table, console)
+        _show(card, _quantities(card), console)
+
+
+def show_fit(fitted: FittedCard, console: Console) -> None:
+    """Print every quantity of a card that was fitted, and how well it fits."""
+    table = _table("file", "how well it fits")
+    for place, figures in fitted.goodness.items():
+        table.add_row(Text(Path(place).name, "bold"), "")
+        for what, figure in figures.items():
+            table.add_row(f"  {what}", Text(figure))
+    _show(fitted.card, _quantities(fitted.card), console)
+    console.print(table, "")
 
 
 def list_datasets(console: Console, data_dir: Path | None) -> None:
@@ -78,24 +92,34 @@ def show_dataset(name: str, console: Console, data_dir: Path | None) -> None:
     _show(card, table, console)
 
 
-def _hardware(name: str) -> list[DeviceCard | MacroCard]:
+def _hardware(name: str) -> list[Card]:
     if name.endswith(".toml"):
-        is_macro = read_toml(Path(name), CardError).get("schema") == MacroCard.schema_id
-        return [load_macro(name) if is_macro else load_device(name)]
-    devices, macros = list_cards("device"), list_cards("macro")
-    if name not in {*devices, *macros}:
-        hint = did_you_mean(name, {*devices, *macros})
+        schema = read_toml(Path(name), CardError).get("schema")
+        kind = next((kind for kind in HARDWARE if KINDS[kind].schema_id == schema), "device")
+        return [HARDWARE[kind](name)]
+    names = {kind: list_cards(kind) for kind in HARDWARE}
+    found = [HARDWARE[kind](name) for kind in HARDWARE if name in names[kind]]
+    if not found:
+        hint = did_you_mean(name, {known for group in names.values() for known in group})
         raise CardError(
-            f"unknown device or macro card '{name}'; {hint} (your own card: give the path of its .toml)"
+            f"unknown device, macro or platform card '{name}'; {hint} "
+            "(your own card: give the path of its .toml)"
         )
-    cards: list[DeviceCard | MacroCard] = [load_device(name)] if name in devices else []
-    return [*cards, load_macro(name)] if name in macros else cards
+    return found
 
 
 def _show(card: Card, table: Table, console: Console) -> None:
     title = Text.assemble((card.name, "bold"), f": {card.title}")
     notes = [Text(" ".join(card.notes.split()))] if card.notes else []
     console.print(Group(title, "", table, "", *notes, *map(Text, cite(card)), ""))
+
+
+def _quantities(card: Card) -> Table:
+    table = _table("key", "value", "status", "source and place")
+    for key, quantity in quantities(card):
+        place = ": ".join(filter(None, [", ".join(quantity.source), quantity.where]))
+        table.add_row(key, _value(quantity), quantity.status, Text(place))
+    return table
 
 
 def _table(*columns: str) -> Table:

@@ -32,7 +32,8 @@ with warnings.catch_warnings(action="ignore"):
 sys.excepthook = _hook
 
 SUMS = ("sum_w", "sum_variance")
-FLOATS = ("current", "noise", "z", "synapse", "v", "theta", "adc_step")
+CONVERTERS = ("adc_step", "adc_max", "adc_gain", "adc_offset", "adc_bow")
+FLOATS = ("current", "noise", "z", "synapse", "v", "theta", *CONVERTERS)
 # a block of its own, because storing is what rounds to float32
 ROUND = """
 current = sum_w
@@ -44,7 +45,12 @@ NOISE = """
 noise = sqrt(noise * variance_unit) * z
 current = current + noise
 """
-# adc_step is a variable: by a constant Brian2 divides by multiplying with the reciprocal
+# adc_step and adc_max are variables: by a constant Brian2 divides by multiplying with the reciprocal
+# s_curve is a function of ours: Brian2 turns y*y*y into a power, which rounds differently
+BEND = """
+current = current * adc_gain + adc_offset
+current = current + adc_bow * s_curve(clip(current / adc_max, -1, 1))
+"""
 CONVERTER = """
 current = clip(rint(current / adc_step) * adc_step, -adc_max, adc_max)
 """
@@ -82,9 +88,10 @@ def run_batch(
         monitor = b2.SpikeMonitor(neurons, codeobj_class=NumpyCodeObject)
         network = b2.Network(channels, neurons, _synapses(liquid, channels, neurons, common), feed, monitor)
         network.schedule = ["start", "synapses", "groups", "thresholds", "resets", "end"]
-        constants = ("beta", "alpha", "n_refractory", "adc_max", "variance_unit")
+        constants = ("beta", "alpha", "n_refractory", "variance_unit")
         namespace = {name: getattr(cell, name) for name in constants}
-        namespace["rint"] = b2.Function(np.rint, arg_units=[1], return_unit=1)
+        for name, function in (("rint", np.rint), ("s_curve", lambda y: y - y * y * y)):
+            namespace[name] = b2.Function(function, arg_units=[1], return_unit=1)
         network.run(n * length * b2.second, namespace=namespace)
     if network.t_ < n * length:  # Brian2 turns an interrupt into a quiet stop
         raise KeyboardInterrupt
@@ -105,8 +112,15 @@ def _neurons(cell: Neurons, common: dict[str, Any]) -> Any:
         **common,
     )
     neurons.theta_ = cell.threshold
-    neurons.adc_step_ = cell.adc_step
-    passes = ((NOISE, cell.variance_unit > 0), (CONVERTER, cell.adc_step > 0), (SYNAPSE, cell.alpha > 0))
+    for name in CONVERTERS:
+        if np.size(value := getattr(cell, name)):
+            setattr(neurons, f"{name}_", value)
+    passes = (
+        (NOISE, cell.variance_unit > 0),
+        (BEND, len(cell.adc_gain) > 0),
+        (CONVERTER, cell.adc_step > 0),
+        (SYNAPSE, cell.alpha > 0),
+    )
     neurons.run_regularly(ROUND, when="groups", order=0)
     neurons.run_regularly("".join(code for code, used in passes if used) + MEMBRANE, when="groups", order=1)
     return neurons
@@ -144,9 +158,11 @@ def _steps(
     """Between the arrival of spikes and the neurons' update, hand every step its numbers."""
     z = np.empty(len(cell.threshold), np.float32)
     for i in range(len(binned)):
-        for name in (*SUMS, "synapse", "v", "frozen"):
-            setattr(neurons, f"{name}_", 0)
+        neurons.sum_w_ = neurons.sum_variance_ = 0
         for t in range(binned.n_steps + 1):
+            if t < 2:  # frozen in the step in front, where a converter's offset would already be integrated
+                neurons.synapse_ = neurons.v_ = 0
+                neurons.frozen_ = 0 if t else 2
             if t > 0 and cell.variance_unit > 0:
                 fill_normals(noise_key, (first_recording + i) * binned.n_steps + t - 1, z)
                 neurons.z_ = z

@@ -12,6 +12,7 @@ from neurosim import rng
 from neurosim.array import ArrayConfig, Crossbar, build_crossbar, differential, slow_reads, white_variance
 from neurosim.device import DeviceConfig
 from neurosim.events.types import Binned, Sensor
+from neurosim.reservoir.calibration import calibrate_converters, clipped_share
 from neurosim.reservoir.config import ReservoirConfig
 from neurosim.reservoir.homeostasis import adapt_thresholds, firing_rates
 from neurosim.reservoir.liquid import Liquid, build_liquid
@@ -46,13 +47,23 @@ class Chip:
         return firing_rates(self.liquid, binned, noise_key=self.key("homeostasis"))
 
     def calibrated(self, binned: Binned, *, progress: Callable[[int, int], None] | None = None) -> Self:
-        """The chip after homeostasis on unlabelled recordings; itself where the config has none."""
-        config = self.liquid.config.homeostasis
-        if config is None:
-            return self
-        key = self.key("homeostasis")
-        liquid = adapt_thresholds(self.liquid, binned, config, noise_key=key, progress=progress)
+        """The chip after calibration of its converters and homeostasis, as its configs ask for.
+
+        Args:
+            binned: Unlabelled recordings.
+            progress: Called with the number of passes of homeostasis done and that of all.
+        """
+        key, liquid = self.key("homeostasis"), self.liquid
+        if self.crossbar.adc_bits and self.crossbar.adc is None:
+            bits, clip = self.crossbar.adc_bits, self.crossbar.adc_clip
+            liquid = calibrate_converters(liquid, binned, bits, clip, noise_key=key)
+        if (config := liquid.config.homeostasis) is not None:
+            liquid = adapt_thresholds(liquid, binned, config, noise_key=key, progress=progress)
         return replace(self, liquid=liquid)
+
+    def clipped_share(self, binned: Binned) -> float:
+        """Share of the column currents, other than 0, that saturate the converters [1]."""
+        return clipped_share(self.liquid, binned, noise_key=self.key("homeostasis"))
 
     def reads(self, n: int) -> Iterator[Float]:
         """G+ - G- [S] at ``n`` moments ``t_read_gap`` apart, slow read noise included."""
@@ -130,5 +141,6 @@ def make_chip(
         white_variance=white_variance(crossbar),
         adc_step=crossbar.adc_step,
         adc_full_scale=crossbar.adc_full_scale,
+        adc_errors=crossbar.adc_errors,
     )
     return Chip(number, seed, crossbar, liquid)

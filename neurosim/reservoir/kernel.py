@@ -48,6 +48,7 @@ class Neurons(NamedTuple):
         subtract: Reset by subtraction instead of to zero.
         n_refractory: Steps in which a neuron is frozen after a spike.
         adc_step, adc_max: Converter's step and largest value; step 0: no converter.
+        adc_gain, adc_offset, adc_bow: float32 (n_neurons,), its gain, offset and bow; empty: 1, 0, 0.
         variance_unit: lsb^2 per unit of variance; 0: no read noise.
     """
 
@@ -58,6 +59,9 @@ class Neurons(NamedTuple):
     n_refractory: int
     adc_step: np.float32
     adc_max: np.float32
+    adc_gain: npt.NDArray[np.float32]
+    adc_offset: npt.NDArray[np.float32]
+    adc_bow: npt.NDArray[np.float32]
     variance_unit: np.float32
 
 
@@ -118,6 +122,15 @@ def _spiking(fired: Array, out: Array) -> int:
                 out[n] = j
                 n += fired[j]
     return n
+
+
+@njit(cache=True, error_model="numpy")
+def _bend(current: Array, cell: Neurons) -> None:
+    """The converters' gain, offset and bow, see ``array.quantise``."""
+    for j in range(len(current)):
+        x = np.float32(current[j] * cell.adc_gain[j]) + cell.adc_offset[j]
+        y = min(max(x / cell.adc_max, np.float32(-1)), np.float32(1))
+        current[j] = x + np.float32(cell.adc_bow[j] * (y - np.float32(np.float32(y * y) * y)))
 
 
 @njit(cache=True, error_model="numpy")
@@ -207,6 +220,8 @@ def run(  # noqa: PLR0912 (one branch per effect)
                         noise = np.sqrt(np.float32(variance[j]) * cell.variance_unit) * z[j]
                         current[j] += np.float32(noise)
                 if cell.adc_step > 0:
+                    if len(cell.adc_gain):
+                        _bend(current, cell)
                     for j in range(n_neurons):
                         level = np.float32(np.rint(current[j] / cell.adc_step)) * cell.adc_step
                         current[j] = min(max(level, -cell.adc_max), cell.adc_max)

@@ -10,6 +10,8 @@ from scipy.sparse import csr_array
 from scipy.sparse.linalg import eigs
 
 from neurosim import rng
+from neurosim.array import Adc, ColumnErrors
+from neurosim.array.adc import S_PEAK
 from neurosim.errors import ExperimentError, ShapeError
 from neurosim.reservoir.config import RECURRENT_KEYS, ReservoirConfig
 from neurosim.reservoir.kernel import Neurons, Rows
@@ -148,6 +150,7 @@ class Liquid:
         dt: Time step [s].
         threshold: float32 (n_neurons,) [lsb].
         adc_step, adc_max: Converter step and full scale [lsb]; 0: ideal.
+        adc_errors: Errors of the converter of every neuron's column, or None.
     """
 
     weights: Weights
@@ -156,11 +159,18 @@ class Liquid:
     threshold: Float
     adc_step: float
     adc_max: float
+    adc_errors: ColumnErrors | None = None
 
     @property
     def wiring(self) -> Wiring:
         """Connections."""
         return self.weights.wiring
+
+    @property
+    def adc_full_scale(self) -> float:
+        """Converter's full scale as a G+ - G- [S]; 0: ideal."""
+        w = self.weights
+        return self.adc_max * w.lsb / (max(w.scaling) if w.wiring.recurrent is not None else w.scaling[0])
 
     @property
     def beta(self) -> float:
@@ -182,20 +192,29 @@ class Liquid:
         """The same liquid with other thresholds [lsb], float32 (n_neurons,)."""
         return replace(self, threshold=threshold.astype(np.float32))
 
+    def with_converter(self, bits: int, full_scale: float) -> Self:
+        """The same liquid with converters of this full scale [lsb]."""
+        return replace(self, adc_step=Adc(bits, full_scale).step, adc_max=full_scale)
+
     def reread(self, dg: Float) -> Self:
         """The same liquid with its crossbar read at another moment (see ``Weights.reread``)."""
         return replace(self, weights=self.weights.reread(dg))
 
     def neurons(self) -> Neurons:
         """Membrane constants for the kernel."""
+        errors, none, step = self.adc_errors, np.empty(0, np.float32), np.float32(self.adc_step)
+        bends = errors is not None and step > 0
         return Neurons(
             self.threshold,
             np.float32(self.beta),
             np.float32(self.alpha),
             self.config.reset == "subtract",
             self.n_refractory,
-            np.float32(self.adc_step),
+            step,
             np.float32(self.adc_max),
+            1 + errors.gain if errors and bends else none,
+            step * errors.offset if errors and bends else none,
+            step * S_PEAK * errors.inl if errors and bends else none,
             np.float32(self.weights.variance_unit),
         )
 
@@ -211,6 +230,7 @@ def build_liquid(
     white_variance: Float | None = None,
     adc_step: float = 0.0,
     adc_full_scale: float = 0.0,
+    adc_errors: ColumnErrors | None = None,
 ) -> Liquid:
     """Give a wiring the weights of a crossbar.
 
@@ -225,6 +245,7 @@ def build_liquid(
         adc_step, adc_full_scale: Converter's step and full scale, as the difference of conductance [S] that
             gives that current at the read voltage; 0: ideal. Rows with the larger of the two scalings are
             driven at the read voltage.
+        adc_errors: Errors of the converters of the crossbar's columns.
 
     Raises:
         ShapeError: If ``dg`` does not have the wiring's shape.
@@ -298,6 +319,7 @@ def build_liquid(
         threshold=np.full(wiring.n_neurons, config.v_threshold / lsb, np.float32),
         adc_step=adc_step * strongest / lsb,
         adc_max=adc_full_scale * strongest / lsb,
+        adc_errors=adc_errors and adc_errors.of_columns(wiring.column),
     )
 
 

@@ -36,6 +36,7 @@ def run_batch(
     # tensors, not numbers: a GPU divides by a number by multiplying with its reciprocal
     variance_unit, adc_step = torch.tensor(cell.variance_unit), torch.tensor(cell.adc_step)
     weights = _tensors(liquid, liquid.weights.matrices)
+    bend = [torch.tensor(a) for a in (cell.adc_gain, cell.adc_offset, cell.adc_bow)]
     variances = _tensors(liquid, liquid.weights.variances) if cell.variance_unit > 0 else None
     lif = _neuron(cell)
     z = np.empty((n, n_neurons), np.float32)
@@ -50,6 +51,10 @@ def run_batch(
                 fill_normals(noise_key, (first_recording + i) * n_steps + t, z[i])
             current += torch.sqrt(_sums(x, spk, variances) * variance_unit) * torch.tensor(z)
         if cell.adc_step > 0:
+            if len(cell.adc_gain):
+                current = current * bend[0] + bend[1]
+                y = (current / torch.tensor(cell.adc_max)).clamp(-1, 1)
+                current = current + bend[2] * (y - y * y * y)
             level = torch.round(current / adc_step) * adc_step
             current = level.clamp(-float(cell.adc_max), float(cell.adc_max))
         held, free = state[-1], frozen == 0

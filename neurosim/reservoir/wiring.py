@@ -67,6 +67,13 @@ class Wiring:
     n_features: int
     reads_per_step: int
 
+    @property
+    def column(self) -> Index:
+        """Column of pairs that a neuron's synapses lie in, int32 (n_neurons,)."""
+        column = np.zeros(self.n_neurons, np.int32)
+        column[self.inputs.post] = self.inputs.pair % self.shape[1]
+        return column
+
 
 def wire(config: ReservoirConfig, sensor: Sensor, *, seed: int, chip: int = 0) -> Wiring:
     """Draw the connections of a liquid for a sensor.
