@@ -29,9 +29,9 @@ bench: $(VENV)/.runtime
 	  $(basename $(notdir $(wildcard benchmarks/*/*.py))) >&2; exit 2; }
 	$(BIN)/python benchmarks/*/'$(NAME).py' $(DATA)
 
-# The extra `peers` without torchvision and torchaudio, which would bring a CUDA build of torch.
+# The extra `peers` without torchvision and torchaudio, which would bring a CUDA build of torch, and without cairo.
 peers: $(VENV)/.runtime
-	$(PIP) --no-deps norse spikingjelly nir nirtorch loguru
+	$(PIP) --no-deps norse spikingjelly nir nirtorch loguru badcrossbar pathvalidate sigfig
 
 # Numba's cache does not see an edit in a function of another file that a kernel calls.
 clean:

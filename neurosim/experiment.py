@@ -7,7 +7,7 @@ recordings  -> steps ---------^
 import importlib.metadata
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from time import perf_counter
@@ -112,6 +112,18 @@ class DataConfig(StrictModel):
         return self
 
 
+class AgeingConfig(StrictModel):
+    """A chip that is fitted at one age and used at another, ``device.t_after_programming``.
+
+    Attributes:
+        trained_at: Age at which thresholds, converters and readout are fitted [s].
+        thresholds: At the age of use ``frozen`` as they were fitted, or ``adapted`` again, without labels.
+    """
+
+    trained_at: float = Field(0.0, ge=0)
+    thresholds: Literal["frozen", "adapted"] = "frozen"
+
+
 class Experiment(StrictModel):
     """One experiment, as its TOML file says it.
 
@@ -120,6 +132,7 @@ class Experiment(StrictModel):
         seed: Seed of every random stream.
         chips: Device instances; the result is their mean with its interval.
         data, events, device, array, reservoir, readout: Configs of the stages.
+        ageing: How a chip is fitted young and used old; None: fitted at the age of use.
     """
 
     schema_: Literal["neurosim.experiment/1"] = Field(alias="schema")
@@ -132,6 +145,7 @@ class Experiment(StrictModel):
     array: ArrayConfig = ArrayConfig()
     reservoir: ReservoirConfig
     readout: ReadoutConfig = ReadoutConfig()
+    ageing: AgeingConfig | None = None
 
 
 def load_experiment(source: Path | str, overrides: Sequence[str] = ()) -> Experiment:
@@ -196,9 +210,54 @@ def resolve(experiment: Experiment) -> dict[str, Any]:
     return resolved
 
 
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Recordings of an experiment, binned and split, for all that have data, events and seed alike.
+
+    Attributes:
+        key: Fingerprint of what the experiments must have alike.
+        binned: The three parts.
+        shown: Events of the first test recording.
+        content: Fingerprint of the recordings.
+        seconds: Wall time of loading and of binning.
+    """
+
+    key: str
+    binned: dict[Part, Binned]
+    shown: Events
+    content: str
+    seconds: dict[str, float]
+
+
+def prepare(
+    experiment: Experiment, *, data_dir: Path | None = None, progress: Progress | None = None
+) -> Prepared:
+    """Load, bin and split the recordings of an experiment, so that several runs may share them.
+
+    Args:
+        experiment: Its data, events and seed count.
+        data_dir: Folder of the data sets; None is ``datasets.data_dir()``.
+        progress: Called as loading advances.
+
+    Raises:
+        NeurosimError: If a card, a data set or the experiment is wrong; says what to do.
+    """
+    clock = _Clock()
+    events = _load(experiment, data_dir, progress or _silent)
+    clock.lap("events")
+    binned = {part: bin_events(recordings, experiment.events) for part, recordings in events.items()}
+    if "validation" not in binned:
+        held = _held_out(binned["train"], experiment.data.validation_share, experiment.seed)
+        binned |= {"train": binned["train"][~held], "validation": binned["train"][held]}
+    content = fingerprint({part: _digest(binned[part]) for part in PARTS})
+    clock.lap("binning")
+    return Prepared(_data_key(experiment), binned, events["test"][:1], content, clock.laps)
+
+
 def run(
     experiment: Experiment,
     *,
+    prepared: Prepared | None = None,
     data_dir: Path | None = None,
     engine: Engine = "numba",
     progress: Progress | None = None,
@@ -210,6 +269,7 @@ def run(
 
     Args:
         experiment: What to run.
+        prepared: Its recordings, from `prepare`; None loads them.
         data_dir: Folder of the data sets; None is ``datasets.data_dir()``.
         engine: Engine of the spiking dynamics.
         progress: Called as stages advance.
@@ -217,19 +277,19 @@ def run(
     Raises:
         NeurosimError: If a card, a data set or the experiment is wrong; says what to do.
     """
-    show: Progress = progress or (lambda _stage, _done, _total: None)
+    show = progress or _silent
     resolved = resolve(experiment)
     # one pair of cells: a voltage or an age outside the card's range is found before the data are read
     build_crossbar(experiment.array, experiment.device, (1, 1), seed=experiment.seed, chip=0)
-    clock = _Clock()
-    events = _load(experiment, data_dir, show)
-    clock.lap("events")
-    binned = {part: bin_events(recordings, experiment.events) for part, recordings in events.items()}
-    if "validation" not in binned:
-        held = _held_out(binned["train"], experiment.data.validation_share, experiment.seed)
-        binned |= {"train": binned["train"][~held], "validation": binned["train"][held]}
-    content = fingerprint({part: _digest(binned[part]) for part in PARTS})
-    clock.lap("binning")
+    if prepared is None:
+        prepared = prepare(experiment, data_dir=data_dir, progress=show)
+    elif prepared.key != _data_key(experiment):
+        raise ExperimentError(
+            f"'{experiment.name}': prepared is of an experiment with other data, events or seed; prepare "
+            "this one, or leave prepared out"
+        )
+    binned, content = prepared.binned, prepared.content
+    clock = _Clock(prepared.seconds)
     scores = []
     for number in range(experiment.chips):
         chip, states = _read(experiment, resolved, number, binned, content, engine, show)
@@ -270,8 +330,17 @@ def run(
         programming=_programming(crossbar),
         cost=compare(cost, map(load_platform, list_cards("platform")), work),
         seconds=clock.seconds(),
-        example=_example(first, events["test"], binned["test"], answer),
+        example=_example(first, prepared.shown, binned["test"], answer),
     )
+
+
+def _silent(_stage: str, _done: int, _total: int) -> None:
+    """Nobody to show progress to."""
+
+
+def _data_key(experiment: Experiment) -> str:
+    """Fingerprint of what recordings depend on."""
+    return fingerprint(experiment.model_dump(mode="json", include={"data", "events", "seed"}))
 
 
 def _load(experiment: Experiment, data_dir: Path | None, show: Progress) -> dict[Part, Events]:
@@ -322,45 +391,58 @@ def _read(
     show: Progress,
 ) -> tuple[Chip, store.Arrays]:
     """One chip after homeostasis, and its states of all parts: from the cache, or made and kept."""
-    chip = make_chip(
-        experiment.reservoir,
-        experiment.device,
-        experiment.array,
-        sensor=binned["train"].sensor,
-        dt=binned["train"].dt,
-        seed=experiment.seed,
-        number=number,
-    )
-    upstream = [resolved["device"], resolved["array"], resolved["reservoir"], resolved["cards"]["device"]]
-    code = store.code("rng.py", "counter.py", "device", "array", "reservoir")
+
+    def made(age: float, like: Chip | None = None) -> Chip:
+        return make_chip(
+            experiment.reservoir,
+            experiment.device.model_copy(update={"t_after_programming": age}),
+            experiment.array,
+            sensor=binned["train"].sensor,
+            dt=binned["train"].dt,
+            seed=experiment.seed,
+            number=number,
+            like=like,
+        )
+
+    ageing, used_at = experiment.ageing, experiment.device.t_after_programming
+    chip = made(ageing.trained_at if ageing else used_at)
+    stages = ["device", "array", "reservoir", "ageing"]
+    upstream = [*(resolved[stage] for stage in stages), resolved["cards"]["device"]]
+    code = store.code("experiment.py", "rng.py", "counter.py", "device", "array", "reservoir")
     key = fingerprint(upstream, resolved["cards"]["macro"], experiment.seed, number, content, engine, code)
     path = store.cache_dir() / "states" / key
     entry = store.load(path)
     if entry is not None:
         arrays, _ = entry
+        chip = made(used_at, chip) if ageing else chip
         full_scale, *_ = arrays["adc_max"]
         liquid = chip.liquid.with_thresholds(arrays["threshold"])
         bits = chip.crossbar.adc_bits
         return replace(chip, liquid=liquid.with_converter(bits, full_scale) if bits else liquid), arrays
     homeostasis = experiment.reservoir.homeostasis
     sample = binned["train"][: homeostasis.n_recordings if homeostasis else 200]
-    arrays = {"rate_before": chip.firing_rates(sample)}
-    chip = chip.calibrated(
-        sample, progress=lambda done, total: show(f"chip {number}: homeostasis", done, total)
-    )
-    arrays |= {"rate_after": chip.firing_rates(sample), "threshold": chip.liquid.threshold}
-    arrays["adc_max"] = np.array([chip.liquid.adc_max])
-    reads = chip.reads(len(PARTS) * experiment.reservoir.n_reads)
     done, total = 0, sum(map(len, binned.values()))
+
+    def adapting(done: int, total: int) -> None:
+        show(f"chip {number}: homeostasis", done, total)
 
     def advance(n: int) -> None:
         nonlocal done
         done += n
         show(f"chip {number}: liquid", done, total)
 
+    arrays = {"rate_before": chip.firing_rates(sample)}
+    chip = chip.calibrated(sample, progress=adapting)
+    reads = chip.reads(len(PARTS) * experiment.reservoir.n_reads)
     for part in PARTS:
+        if part == "test" and ageing:
+            chip = made(used_at, chip)
+            chip = chip if ageing.thresholds == "frozen" else chip.readapted(sample, progress=adapting)
+            reads = chip.reads(experiment.reservoir.n_reads)
         states = chip.states(binned[part], reads, use=part, engine=engine, progress=advance)
         arrays |= {f"x_{part}": states.x, f"n_spikes_{part}": states.n_spikes}
+    arrays |= {"rate_after": chip.firing_rates(sample), "threshold": chip.liquid.threshold}
+    arrays["adc_max"] = np.array([chip.liquid.adc_max])
     store.save(path, arrays, {"experiment": experiment.name, "chip": number})
     return chip, arrays
 
@@ -480,14 +562,14 @@ def _version(package: str) -> str:
 class _Clock:
     """Wall time by stage."""
 
-    def __init__(self) -> None:
-        self._start = self._last = perf_counter()
-        self._laps: dict[str, float] = {}
+    def __init__(self, laps: dict[str, float] | None = None) -> None:
+        self._last = perf_counter()
+        self.laps = dict(laps or {})
 
     def lap(self, stage: str) -> None:
         now = perf_counter()
-        self._laps[stage] = self._laps.get(stage, 0.0) + now - self._last
+        self.laps[stage] = self.laps.get(stage, 0.0) + now - self._last
         self._last = now
 
     def seconds(self) -> dict[str, float]:
-        return {**self._laps, "total": perf_counter() - self._start}
+        return {**self.laps, "total": sum(self.laps.values())}

@@ -20,7 +20,7 @@ from neurosim.errors import CardError, ExperimentError
 from neurosim.events import datasets
 from neurosim.events.binning import BinningConfig, bin_events
 from neurosim.events.types import Events, Sensor
-from neurosim.experiment import Experiment, load_experiment, resolve, run
+from neurosim.experiment import Experiment, load_experiment, prepare, resolve, run
 from neurosim.reservoir import chip as chip_module
 from neurosim.reservoir import homeostasis as homeostasis_module
 from neurosim.reservoir.chip import make_chip
@@ -510,3 +510,78 @@ def test_fingerprint_counts_what_a_card_says_and_not_where_it_lies(toml: Path, t
     copy.write_text(shipped.read_text(encoding="utf-8"), encoding="utf-8")
     same = [resolve(load_experiment(toml, [f"device.card={card}"])) for card in ("taox_1t1r_40nm", copy)]
     assert same[0] == same[1]
+
+
+# ---- sharing and ageing ----------------------------------------------------------------------------
+
+
+def test_prepared_recordings_give_the_same_result(toml: Path, tiny: Experiment, result: Result) -> None:
+    prepared = prepare(tiny)
+    other = run(load_experiment(toml, ["chips=1", "readout.kind=logistic"]), prepared=prepared)
+    assert other.n_train == result.n_train
+    assert_same(run(tiny, prepared=prepared), result)
+
+
+@pytest.mark.parametrize("change", ["seed=1", "data.train.n=70", "events.n_steps=10"])
+def test_recordings_of_another_experiment_are_refused(toml: Path, tiny: Experiment, change: str) -> None:
+    with pytest.raises(
+        ExperimentError, match=r"'tiny': prepared is of an experiment with other data, events"
+    ):
+        run(load_experiment(toml, [change]), prepared=prepare(tiny))
+
+
+PCM = ["device.card=pcm_nandakumar2019", "reservoir.read_noise=false", "chips=1"]
+OLD = [*PCM, "device.t_after_programming=1e7"]
+
+
+def aged(toml: Path, *overrides: str) -> tuple[Any, Any]:
+    """Chip and states of one chip of the tiny experiment."""
+    experiment = load_experiment(toml, overrides)
+    prepared = prepare(experiment)
+    return module._read(
+        experiment, resolve(experiment), 0, prepared.binned, prepared.content, "numba", lambda *_: None
+    )
+
+
+def test_a_chip_fitted_young_and_used_old(toml: Path) -> None:
+    young, fresh_states = aged(toml, *PCM)
+    old, _ = aged(toml, *OLD)
+    frozen, states = aged(toml, *OLD, "ageing.thresholds=frozen")
+    for part in ("x_train", "x_validation"):
+        assert_array_equal(states[part], fresh_states[part])
+    assert (states["x_test"] != fresh_states["x_test"]).mean() > 0.05
+    assert_array_equal(frozen.crossbar.pos.g, old.crossbar.pos.g)
+    assert_array_equal(frozen.liquid.threshold, young.liquid.threshold)
+    assert frozen.liquid.weights.lsb == young.liquid.weights.lsb
+    assert np.abs(frozen.liquid.weights.q_in).sum() < 0.8 * np.abs(young.liquid.weights.q_in).sum()
+    assert states["rate_after"].mean() < 0.8 * fresh_states["rate_after"].mean()
+
+
+def test_thresholds_that_adapt_again_find_the_rate_of_an_old_chip(toml: Path) -> None:
+    homeostasis = ["reservoir.homeostasis.n_iterations=12", "reservoir.homeostasis.rate_target=15"]
+    rate = {
+        name: aged(toml, *overrides, *homeostasis)[1]["rate_after"].mean()
+        for name, overrides in {
+            "young": PCM,
+            "frozen": [*OLD, "ageing.thresholds=frozen"],
+            "adapted": [*OLD, "ageing.thresholds=adapted"],
+        }.items()
+    }
+    assert rate["frozen"] < 0.8 * rate["young"]
+    assert rate["adapted"] == pytest.approx(rate["young"], rel=0.1)
+
+
+def test_an_old_chip_comes_back_from_the_cache(toml: Path) -> None:
+    overrides = [*OLD, "ageing.thresholds=adapted", "array.adc_full_scale=calibrated", "array.adc_bits=6"]
+    (first, made), (again, kept) = aged(toml, *overrides), aged(toml, *overrides)
+    assert_array_equal(again.liquid.threshold, first.liquid.threshold)
+    assert_array_equal(again.liquid.weights.q_in, first.liquid.weights.q_in)
+    assert (again.liquid.adc_step, again.liquid.adc_max) == (first.liquid.adc_step, first.liquid.adc_max)
+    assert_array_equal(kept["x_test"], made["x_test"])
+
+
+def test_a_chip_used_at_the_age_at_which_it_was_fitted_is_the_same_chip(toml: Path) -> None:
+    _, plain = aged(toml, *OLD)
+    _, same = aged(toml, *OLD, "ageing.trained_at=1e7")
+    for part in ("x_train", "x_test", "threshold"):
+        assert_array_equal(same[part], plain[part])

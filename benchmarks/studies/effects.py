@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from neurosim.experiment import load_experiment, run
+from neurosim.experiment import Experiment, Prepared, load_experiment, prepare, run
 from neurosim.store import write_text
 
 RESULTS = Path(__file__).parents[1] / "results" / "effects.jsonl"
-N_TRAIN, CHIPS = 8_000, 5
+N_TRAIN, CHIPS = 4_000, 5
 
 IDEAL = {"reservoir.read_noise": False, "array.adc_bits": 0}
 NOISE = {"reservoir.read_noise": True}
@@ -28,6 +28,8 @@ ERRORS = {"array.adc_sigma_gain": 0.02, "array.adc_sigma_offset": 1.0, "array.ad
 WIRES = {"array.wires.r_wire_row": 1.0, "array.wires.r_wire_col": 1.0}
 CURVED = {"device.v_nonlinear": 0.25}
 FAULTS = {"device.p_stuck": 0.01, "device.p_dead_row": 0.01, "device.p_dead_col": 0.01}
+ANALOG = {"readout.analog.adc_bits": 8}
+OTHER = {"device.card": "rram_wan2022"}
 ROWS: dict[str, dict[str, object]] = {
     "undisturbed": {},
     "read noise of 2 %, white and slow": NOISE,
@@ -42,16 +44,20 @@ ROWS: dict[str, dict[str, object]] = {
     "1 % of cells stuck, of rows and of columns dead": FAULTS,
     "half the compliance current": {"device.compliance": 0.5},
     "forming pulse of 3.6 V, 93 % formed": {"device.v_forming": 3.6},
-    "all together": NOISE | CONVERTER | ERRORS | WIRES | CURVED | FAULTS,
+    "projection in memory, 8-bit converters": ANALOG,
+    "all together": NOISE | CONVERTER | ERRORS | WIRES | CURVED | FAULTS | ANALOG,
+    "another technology: cells of rram_wan2022": OTHER,
+    "the same after two days": OTHER | {"device.t_after_programming": 172_800.0},
 }
 
 
 def main(data_dir: Path) -> None:
     rows = [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
     done = {row["effect"] for row in rows}
+    prepared = None if done >= set(ROWS) else prepare(experiment({}), data_dir=data_dir)
     for effect, overrides in ROWS.items():
         if effect not in done:
-            rows.append({"effect": effect, **measure(overrides, data_dir)})
+            rows.append({"effect": effect, **measure(overrides, prepared)})
             write_text(RESULTS, "".join(json.dumps(row) + "\n" for row in rows))
     base = np.array(rows[0]["per_chip"])
     for row in rows:
@@ -61,11 +67,15 @@ def main(data_dir: Path) -> None:
     print(json.dumps({row["effect"]: row["mean"] for row in rows}))
 
 
-def measure(overrides: dict[str, object], data_dir: Path) -> dict[str, object]:
-    """One run: accuracy on the real recordings and what the array did."""
+def experiment(overrides: dict[str, object]) -> Experiment:
     size = {"data.train.n": N_TRAIN, "chips": CHIPS}
     settings = [f"{key}={json.dumps(value)}" for key, value in (size | IDEAL | overrides).items()]
-    result = run(load_experiment("nmnist_local", settings), data_dir=data_dir)
+    return load_experiment("nmnist_local", settings)
+
+
+def measure(overrides: dict[str, object], prepared: Prepared | None) -> dict[str, object]:
+    """One run: accuracy on the real recordings and what the array did."""
+    result = run(experiment(overrides), prepared=prepared)
     return {
         "mean": result.accuracy.mean,
         "ci95": result.accuracy.ci95,

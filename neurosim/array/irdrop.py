@@ -68,8 +68,8 @@ class Seen:
     gain: Array
 
     def moved(self, change: Array) -> Array:
-        """What is seen after the cells changed by ``change`` [S], not below 0."""
-        g: Array = np.maximum(self.g + self.gain * change, 0)
+        """What is seen after the cells changed by ``change`` [S], not below 0 or where it was below."""
+        g: Array = np.maximum(self.g + self.gain * change, np.minimum(self.g, 0))
         return g
 
 

@@ -21,6 +21,7 @@ Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 
 LANES = 8  # word lines swept together: their chains of dependent additions overlap
+BEST_STEP = 1e-4  # share of r . B^-1 r that a step may be trusted to leave
 BLOCK = 32  # word lines turned into columns together: a block stays in the cache
 
 
@@ -218,7 +219,8 @@ def _solve_one(
     B v = D u on the bit lines and W u = D v + sources on the word lines, D = diag(G). Without u: S v = f with
     S = B - D W^-1 D and f = D u(v = 0). The eigenvalues of B^-1 S lie in (0, 1]. The currents that leave the
     bit lines take the same steps as v, so v itself is kept only where it is asked for. The last residual is
-    worth one more step, v += B^-1 r, at no cost, which is expected to do as much as the step before it.
+    worth one more step, v += B^-1 r, at no cost, which is expected to do as much as the step before it did,
+    or as ``BEST_STEP`` if that is less.
 
     Args:
         net: Array.
@@ -244,7 +246,7 @@ def _solve_one(
         rho = _down(bit, state, alpha, passed, dot)
         if iteration == 0:
             first = before = rho
-        if rho * min(before, rho) <= tol * tol * first * before:
+        if rho * max(rho, BEST_STEP * before) <= tol * tol * first * before:
             out += passed
             if len(nodes):
                 passed[:] = 0.0

@@ -53,13 +53,22 @@ class Chip:
             binned: Unlabelled recordings.
             progress: Called with the number of passes of homeostasis done and that of all.
         """
-        key, liquid = self.key("homeostasis"), self.liquid
-        if self.crossbar.adc_bits and self.crossbar.adc is None:
-            bits, clip = self.crossbar.adc_bits, self.crossbar.adc_clip
-            liquid = calibrate_converters(liquid, binned, bits, clip, noise_key=key)
-        if (config := liquid.config.homeostasis) is not None:
-            liquid = adapt_thresholds(liquid, binned, config, noise_key=key, progress=progress)
-        return replace(self, liquid=liquid)
+        chip, crossbar = self, self.crossbar
+        if crossbar.adc_bits and crossbar.adc is None:
+            liquid = calibrate_converters(
+                self.liquid, binned, crossbar.adc_bits, crossbar.adc_clip, noise_key=self.key("homeostasis")
+            )
+            chip = replace(self, liquid=liquid)
+        return chip.readapted(binned, progress=progress)
+
+    def readapted(self, binned: Binned, *, progress: Callable[[int, int], None] | None = None) -> Self:
+        """The chip after homeostasis alone, its converters as they are; arguments as `calibrated`."""
+        config, key = self.liquid.config.homeostasis, self.key("homeostasis")
+        if config is None:
+            return self
+        return replace(
+            self, liquid=adapt_thresholds(self.liquid, binned, config, noise_key=key, progress=progress)
+        )
 
     def clipped_share(self, binned: Binned) -> float:
         """Share of the column currents, other than 0, that saturate the converters [1]."""
@@ -119,6 +128,7 @@ def make_chip(
     dt: float,
     seed: int,
     number: int = 0,
+    like: Chip | None = None,
 ) -> Chip:
     """Form a chip and build the liquid that it makes.
 
@@ -128,6 +138,8 @@ def make_chip(
         dt: Their time step [s].
         seed: Seed of the experiment.
         number: Number of the device instance.
+        like: The same instance at another age, after calibration: its scalings, converters and thresholds are
+            digital and stay as they are.
     """
     wiring = wire(reservoir, sensor, seed=seed, chip=number)
     crossbar = build_crossbar(array, device, wiring.shape, seed=seed, chip=number)
@@ -142,5 +154,6 @@ def make_chip(
         adc_step=crossbar.adc_step,
         adc_full_scale=crossbar.adc_full_scale,
         adc_errors=crossbar.adc_errors,
+        like=like.liquid if like else None,
     )
     return Chip(number, seed, crossbar, liquid)

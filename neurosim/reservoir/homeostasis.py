@@ -8,20 +8,18 @@ import numpy.typing as npt
 from neurosim.events.types import Binned
 from neurosim.reservoir.config import HomeostasisConfig
 from neurosim.reservoir.liquid import Liquid
-from neurosim.reservoir.states import simulate
+from neurosim.reservoir.states import per_neuron, simulate
 
 Float = npt.NDArray[np.float32]
 
 
 def firing_rates(liquid: Liquid, binned: Binned, *, noise_key: int = 0) -> Float:
     """Mean firing rate of every neuron over the recordings [Hz], float32 (n_neurons,)."""
-    total = np.zeros(liquid.wiring.n_neurons)
-    for start in range(0, len(binned), 64):  # whole spike trains are large
-        part = binned[start : start + 64]
-        spikes = simulate(liquid, part, noise_key=noise_key, first_recording=start, spikes=True).spikes
-        if spikes is not None:
-            total += spikes.sum(axis=(0, 1), dtype=np.int64)
-    return (total / (len(binned) * binned.n_steps * liquid.dt)).astype(np.float32)
+    readings = per_neuron(liquid.wiring.n_neurons, binned.n_steps)
+    counts = simulate(liquid, binned, noise_key=noise_key, readings=readings).x
+    total = counts.sum(axis=0, dtype=np.int64)
+    rates: Float = (total / (len(binned) * binned.n_steps * liquid.dt)).astype(np.float32)
+    return rates
 
 
 def adapt_thresholds(

@@ -231,6 +231,7 @@ def build_liquid(
     adc_step: float = 0.0,
     adc_full_scale: float = 0.0,
     adc_errors: ColumnErrors | None = None,
+    like: Liquid | None = None,
 ) -> Liquid:
     """Give a wiring the weights of a crossbar.
 
@@ -246,6 +247,7 @@ def build_liquid(
             gives that current at the read voltage; 0: ideal. Rows with the larger of the two scalings are
             driven at the read voltage.
         adc_errors: Errors of the converters of the crossbar's columns.
+        like: The same chip at another age, whose scalings, unit, converters and thresholds are taken over.
 
     Raises:
         ShapeError: If ``dg`` does not have the wiring's shape.
@@ -291,7 +293,7 @@ def build_liquid(
                     "cells; set recurrent_scaling instead, or form more cells"
                 )
             scaling_rec = config.spectral_radius * config.v_threshold / radius
-    scaling = (scaling_in, scaling_rec)
+    scaling = like.weights.scaling if like else (scaling_in, scaling_rec)
     largest = max(
         np.max(np.abs(dg.ravel()[s.pair])) * k
         for s, k in zip((wiring.inputs, wiring.recurrent), scaling, strict=True)
@@ -300,20 +302,24 @@ def build_liquid(
     largest = largest or config.v_threshold  # nothing is formed
     # a quarter of head room for slow noise, which moves weights after the scale is chosen
     lsb = 1.0 if config.weights == "float32" else float(1.25 * largest) / np.iinfo(config.weights).max
+    lsb = like.weights.lsb if like else lsb
     q_in, q_rec = _quantise(dg, scaling, lsb, np.dtype(config.weights))
     variance, unit = np.empty(0, np.uint8), 0.0
     if config.read_noise and white_variance is not None and white_variance.any():
-        scale = np.full(dg.size, scaling_in)
+        scale = np.full(dg.size, scaling[0])
         if wiring.recurrent is not None:
-            scale[wiring.recurrent.pair] = scaling_rec
+            scale[wiring.recurrent.pair] = scaling[1]
         exact = white_variance.ravel().astype(np.float64) * (scale / lsb) ** 2
         unit = float(exact.max()) / VARIANCE_LEVELS
         # rounded at random, so that the sum over many rows keeps even variances far below one unit
         up = rng.stream(seed, f"chip{chip}/reservoir/variance").random(dg.size)
         variance = np.floor(exact / unit + up).clip(max=VARIANCE_LEVELS).astype(np.uint8)
-    strongest = max(scaling) if wiring.recurrent is not None else scaling_in
+    strongest = max(scaling) if wiring.recurrent is not None else scaling[0]
+    weights = Weights(wiring, scaling, lsb, q_in, q_rec, sign, variance, unit)
+    if like:
+        return replace(like, weights=weights)
     return Liquid(
-        weights=Weights(wiring, scaling, lsb, q_in, q_rec, sign, variance, unit),
+        weights=weights,
         config=config,
         dt=dt,
         threshold=np.full(wiring.n_neurons, config.v_threshold / lsb, np.float32),

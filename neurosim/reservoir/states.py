@@ -66,6 +66,12 @@ def _readings(liquid: Liquid, n_steps: int) -> Readings:
     return Readings(segment, weight, liquid.wiring.feature, liquid.wiring.n_features, config.n_segments)
 
 
+def per_neuron(n_neurons: int, n_steps: int) -> Readings:
+    """The spikes of every neuron, counted over the whole recording."""
+    weight = np.ones(n_steps, np.min_scalar_type(n_steps))
+    return Readings(np.zeros(n_steps, np.int64), weight, np.arange(n_neurons, dtype=np.int32), n_neurons, 1)
+
+
 def simulate(
     liquid: Liquid,
     binned: Binned,
@@ -74,6 +80,7 @@ def simulate(
     noise_key: int = 0,
     first_recording: int = 0,
     spikes: bool = False,
+    readings: Readings | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> States:
     """States of a liquid for binned recordings.
@@ -85,6 +92,7 @@ def simulate(
         noise_key: Key of the white read noise (``rng.key``).
         first_recording: Number of the first recording in that stream, so that a set may be run in parts.
         spikes: Whether to keep every spike.
+        readings: How spikes add up to states; None: as the liquid's config says.
         progress: Called with the number of recordings just finished.
 
     Raises:
@@ -96,7 +104,7 @@ def simulate(
             f"recordings have {binned.sensor.n_channels} channels, the liquid {liquid.wiring.inputs.n_pre}; "
             "bin them as those that the liquid was built for"
         )
-    readings = _readings(liquid, binned.n_steps)
+    readings = readings or _readings(liquid, binned.n_steps)
     match engine:
         case "numba":
             from neurosim.reservoir.numba_engine import run_batch
