@@ -25,6 +25,7 @@ from neurosim.array import (
     build_crossbar,
     compare,
     count_operations,
+    in_memory,
     macro_cost,
     wire_error,
 )
@@ -44,6 +45,7 @@ from neurosim.events.binning import BinningConfig, bin_events
 from neurosim.events.camera import CameraConfig
 from neurosim.events.types import Binned, Events
 from neurosim.readout import ReadoutConfig, make_readout
+from neurosim.readout.base import Readout
 from neurosim.reservoir.chip import Chip, make_chip
 from neurosim.reservoir.config import ReservoirConfig
 from neurosim.reservoir.states import Engine, simulate
@@ -295,15 +297,24 @@ def run(
         chip, states = _read(experiment, resolved, number, binned, content, engine, show)
         clock.lap("liquid")
         show(f"chip {number}: readout", 0, 1)
-        score, predicted, n_macs = _train(experiment, chip, states, binned)
+        score, predicted, readout = _train(experiment, chip, states, binned)
         scores.append(score)
         if number == 0:
             first, answer = chip, int(predicted[0])
+            n_macs = sum(weights.size for weights, _ in readout.layers_)
             work = _work(chip, binned["test"], states["n_spikes_test"], n_macs)
+            matrices = getattr(readout, "matrices_", [])
         show(f"chip {number}: readout", 1, 1)
         clock.lap("readout")
     crossbar, tiles = first.crossbar, first.crossbar.tiles
     cost = macro_cost(tiles, crossbar.macro, work, g_mean=crossbar.g_mean, adc_bits=crossbar.adc_bits)
+    if matrices:
+        products = [
+            macro_cost(m.tiles, m.macro, m.work, g_mean=m.g_mean, adc_bits=m.adc_bits) for m in matrices
+        ]
+        cost = in_memory(cost, products)
+    n_cells = sum(t.cells for t in (tiles, *(m.tiles for m in matrices)))
+    n_tiles = sum(t.n_tiles for t in (tiles, *(m.tiles for m in matrices)))
     homeostasis = experiment.reservoir.homeostasis
     return Result(
         name=experiment.name,
@@ -316,9 +327,9 @@ def run(
         n_test=len(binned["test"]),
         classes=binned["test"].classes,
         chips=tuple(scores),
-        cells=tiles.cells,
-        tiles=tiles.n_tiles,
-        utilisation=tiles.utilisation,
+        cells=n_cells,
+        tiles=n_tiles,
+        utilisation=n_cells / (n_tiles * tiles.tile_cells),
         rates={
             "before": float(np.mean([score.rate_before.mean() for score in scores])),
             "after": float(np.mean([score.rate_after.mean() for score in scores])),
@@ -449,8 +460,8 @@ def _read(
 
 def _train(
     experiment: Experiment, chip: Chip, states: store.Arrays, binned: dict[Part, Binned]
-) -> tuple[ChipResult, npt.NDArray[np.int64], int]:
-    """Train a readout on a chip's states: its score, its answers to the test part, its number of weights."""
+) -> tuple[ChipResult, npt.NDArray[np.int64], Readout]:
+    """Train a readout on a chip's states: its score, its answers to the test part, and itself."""
     x = {part: states[f"x_{part}"] for part in PARTS}
     y = {part: binned[part].labels for part in PARTS}
     readout = make_readout(experiment.readout, seed=experiment.seed + chip.number)
@@ -481,7 +492,7 @@ def _train(
         conductance=np.concatenate([chip.crossbar.pos.g.ravel(), chip.crossbar.neg.g.ravel()]),
         readout=dict(readout.chosen_),
     )
-    return score, predicted, sum(weights.size for weights, _ in readout.layers_)
+    return score, predicted, readout
 
 
 def _work(chip: Chip, binned: Binned, n_spikes: npt.NDArray[np.int64], n_macs: int) -> Work:

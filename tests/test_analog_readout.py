@@ -110,3 +110,12 @@ def test_an_experiment_switches_it_on():
     chosen = dict(result.chips[0].readout)
     assert 0 < chosen.pop("adc_clipped") < 0.01
     assert chosen == reference.chips[0].readout
+    assert result.cells == reference.cells + 2 * 10 * 1200 // 4
+    assert result.tiles == reference.tiles + 1
+    assert "projection_mac" not in result.energy
+    for cost, digital_cost in (
+        (result.energy, reference.energy),
+        (result.cost[0].area, reference.cost[0].area),
+    ):
+        assert cost["projection_memory"] > 0
+        assert cost["adc"] == digital_cost["adc"]

@@ -18,6 +18,7 @@ from neurosim.array import (
     count_operations,
     digital_cost,
     energy,
+    in_memory,
     latency,
     macro_cost,
     tile,
@@ -217,6 +218,20 @@ def test_a_read_is_as_long_as_it_integrates() -> None:
     assert tenfold["adc"] == once["adc"]
     longer = latency(TILES, MACRO, replace(WORK, reads_averaged=10), adc_bits=8)
     assert longer["cell_read"] == pytest.approx(10 * 2e-6)
+
+
+def test_a_projection_in_memory_stands_in_place_of_its_multiplications() -> None:
+    digital = macro_cost(tile((98, 1280), MACRO), MACRO, WORK, g_mean=3e-5, adc_bits=8)
+    layers = [
+        macro_cost(tile(shape, MACRO), MACRO, WORK, g_mean=3e-5, adc_bits=6) for shape in ((100, 20), (20, 5))
+    ]
+    joined = in_memory(digital, layers)
+    for what in ("energy", "latency", "area"):
+        table, before = getattr(joined, what), getattr(digital, what)
+        total_is_the_sum(table)
+        assert table["projection_memory"] == sum(getattr(layer, what)["total"] for layer in layers)
+        expected = before["total"] - before.get("projection_mac", 0.0) + table["projection_memory"]
+        assert table["total"] == pytest.approx(expected)
 
 
 def test_the_ideal_macro_costs_heat_and_nothing_else() -> None:

@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
-from neurosim.array import WiresConfig, mvm, quantise
+from neurosim.array import WiresConfig, count_operations, mvm, quantise
 from neurosim.array.adc import Adc, ColumnErrors
 from neurosim.array.mapping import program_matrix
 from neurosim.array.mvm import AnalogMatrix, MvmConfig, calibrated, multiply
@@ -457,3 +457,17 @@ def test_full_scales_must_be_set() -> None:
 def test_a_macro_needs_room_for_a_pair() -> None:
     with pytest.raises(CardError, match="no room for a differential pair"):
         matrix_of(uniform((4, 3)), macro=macro_of(cols=1))
+
+
+def test_work_of_a_product_counts_its_reads_and_conversions():
+    config = MvmConfig(
+        dac_bits=4, inputs="bit_serial", signed_inputs="two_phase", adc_bits=8, weight_slices=2
+    )
+    weights = np.random.default_rng(0).normal(size=(700, 30))
+    matrix = program_matrix(weights, config, IDEAL, MACRO, seed=0, name="m")
+    operations = count_operations(matrix.tiles, matrix.work)
+    assert matrix.n_reads == 3 * 2
+    assert operations["adc_conversions"] == matrix.n_conversions
+    assert operations["cell_reads"] == pytest.approx(matrix.n_reads * matrix.tiles.cells)
+    assert operations["row_activations"] == pytest.approx(matrix.n_reads * 700 * matrix.tiles.col_groups)
+    assert 0 < matrix.g_mean < WINDOW

@@ -10,6 +10,7 @@ from neurosim.array.cost import (
     count_operations,
     digital_cost,
     energy,
+    in_memory,
     latency,
     macro_cost,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "digital_cost",
     "draw_column_errors",
     "energy",
+    "in_memory",
     "latency",
     "macro_cost",
     "quantise",

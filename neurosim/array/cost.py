@@ -4,8 +4,8 @@ Beside the macro the same work on digital platforms, counted densely and spike b
 """
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from neurosim.array.tiles import Tiling
@@ -220,6 +220,21 @@ def area(tiles: Tiling, macro: MacroCard, *, adc_bits: int) -> dict[str, float]:
         "accumulators": n_adcs * macro.area_accumulate.value,
     }
     return _with_total({name: tiles.n_tiles * value for name, value in one.items()})
+
+
+def in_memory(cost: Cost, products: Sequence[Cost]) -> Cost:
+    """The cost of a recording whose projection is multiplied in memory, after its last step.
+
+    Args:
+        cost: Of the recording with a digital projection.
+        products: Of the layers of the projection, one after another (`macro_cost` of `AnalogMatrix.work`).
+    """
+
+    def joined(what: str) -> dict[str, float]:
+        items = {k: v for k, v in getattr(cost, what).items() if k not in ("projection_mac", "total")}
+        return _with_total({**items, "projection_memory": sum(getattr(p, what)["total"] for p in products)})
+
+    return replace(cost, energy=joined("energy"), latency=joined("latency"), area=joined("area"))
 
 
 def macro_cost(tiles: Tiling, macro: MacroCard, work: Work, *, g_mean: float, adc_bits: int) -> Cost:

@@ -45,12 +45,12 @@ class ArrayConfig(StrictModel):
     macro: str = "rram_40nm_256kb"
     pairs: Pairs = "adjacent"
     adc_bits: int | None = Field(default=None, ge=0, le=24)
-    adc_full_scale: Annotated[float, Field(gt=0)] | Literal["calibrated"] | None = None
+    adc_full_scale: Annotated[float, Field(ge=1e-12, le=1)] | Literal["calibrated"] | None = None
     adc_clip: float = Field(default=1e-3, ge=0, lt=1)
     adc_sigma_gain: float = Field(default=0.0, ge=0, le=1)
     adc_sigma_offset: float = Field(default=0.0, ge=0, le=1e6)
     adc_inl: float = Field(default=0.0, ge=0, le=1e6)
-    t_integrate: float | None = Field(default=None, gt=0)
+    t_integrate: float | None = Field(default=None, gt=0, le=1)
     wires: WiresConfig | None = None
 
 
@@ -224,7 +224,8 @@ def wire_error(crossbar: Crossbar, *, seed: int, chip: int) -> MeanFieldError:
     if crossbar.tiles.arrays == 1:
         g = np.stack([g, neg.g[:rows, :cols]], axis=2).reshape(len(g), -1)
     seen = [crossbar.pos_seen.g, crossbar.neg_seen.g]
-    loss = 1 - float(np.sum(seen, dtype=np.float64) / np.sum([pos.g, neg.g], dtype=np.float64))
+    ideal = float(np.sum([pos.g, neg.g], dtype=np.float64))
+    loss = 1 - float(np.sum(seen, dtype=np.float64)) / ideal if ideal else 0.0
     if config.rows_off == "grounded":
         return MeanFieldError(loss, 0.0, 0.0, 0.0)
     active = rng.stream(seed, f"chip{chip}/wires").random((N_READS, len(g))) < config.activity

@@ -130,8 +130,9 @@ def _see(
         return Seen(g * bend, bend)
     for _ in range(CHORD_STEPS if chord else 0):
         # the share of the read voltage that reaches a cell while its mean neighbours draw current, too
-        loaded = effective_conductance(g * bend, wires, activity=activity or 1.0)
-        share = np.divide(loaded, g * bend, out=np.ones(g.shape), where=g > 0)
+        bent = g * bend
+        loaded = effective_conductance(bent, wires, activity=activity or 1.0)
+        share = np.divide(loaded, bent, out=np.ones(g.shape), where=bent > 0)
         before, bend = bend, chord(g, v_read * share.astype(np.float32)) if chord else bend
         if np.max(np.abs(bend - before)) < CHORD_TOLERANCE:
             break

@@ -106,6 +106,7 @@ def program_matrix(
         tiles=tiles,
         g=seen_by_converters,
         variance=columns(variance),
+        g_mean=float(np.mean([view.g for view in seen])),
         part_factors=part_factors,
         weight_unit=per_siemens,
         zero=zero if config.mapping == "offset" else 0.0,

@@ -13,6 +13,8 @@ from numba import njit
 from pydantic import Field
 
 from neurosim.array.adc import S_PEAK, Adc, ColumnErrors, calibrate
+from neurosim.array.cost import Work
+from neurosim.array.crossbar import reads_averaged
 from neurosim.array.tiles import Tiling
 from neurosim.cards import MacroCard
 from neurosim.config import StrictModel
@@ -61,12 +63,12 @@ class MvmConfig(StrictModel):
     weight_slices: int = Field(default=1, ge=1, le=24)
     slice_bits: int | None = Field(default=None, ge=1, le=24)
     adc_bits: int | None = Field(default=None, ge=0, le=24)
-    adc_full_scale: Positive | Literal["calibrated"] | None = "calibrated"
+    adc_full_scale: Annotated[float, Field(ge=1e-12, le=1)] | Literal["calibrated"] | None = "calibrated"
     adc_clip: float = Field(default=1e-3, ge=0, lt=1)
     adc_sigma_gain: float = Field(default=0.0, ge=0, le=1)
     adc_sigma_offset: float = Field(default=0.0, ge=0, le=1e6)
     adc_inl: float = Field(default=0.0, ge=0, le=1e6)
-    t_integrate: Positive | None = None
+    t_integrate: float | None = Field(default=None, gt=0, le=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +84,7 @@ class AnalogMatrix:
         tiles: Layout on macros; the rows of every row group are read and converted on their own.
         g: float32 (n_in, n_columns), conductance that a column's converter sees at the read voltage [S].
         variance: float32 (n_in, n_columns), variance of its white read noise [S^2].
+        g_mean: Mean conductance of the cells as they are seen [S].
         part_factors: float32 (n_parts,), what a code of a part counts [1].
         weight_unit: Weight of 1 S in a part of factor 1 [1/S].
         zero: Weight that is subtracted from every weight digitally [1].
@@ -98,6 +101,7 @@ class AnalogMatrix:
     tiles: Tiling
     g: Array
     variance: Array
+    g_mean: float
     part_factors: Array
     weight_unit: float
     zero: float
@@ -129,6 +133,23 @@ class AnalogMatrix:
     def n_conversions(self) -> int:
         """Conversions per product."""
         return self.n_reads * self.tiles.row_groups * len(self.g.T)
+
+    @property
+    def work(self) -> Work:
+        """One product, for `macro_cost`: every row at the read voltage in every read."""
+        n_parts = len(self.part_factors)
+        n_driven = self.tiles.cells / (2 * n_parts)
+        return Work(
+            n_neurons=self.g.shape[1] // n_parts,
+            n_steps=1,
+            n_synapses=round(n_driven),
+            n_driven=n_driven,
+            n_spikes=0.0,
+            n_macs=0,
+            n_cycles=self.n_reads,
+            n_slices=n_parts,
+            reads_averaged=reads_averaged(self.config.t_integrate, self.macro),
+        )
 
 
 def calibrated(matrix: AnalogMatrix, x: npt.ArrayLike, *, key: int) -> AnalogMatrix:

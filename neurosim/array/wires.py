@@ -252,7 +252,7 @@ def gated_bounds(g: npt.ArrayLike, active: npt.ArrayLike, wires: Wires) -> tuple
 
 @dataclass(frozen=True)
 class MeanFieldError:
-    """How far `effective_conductance` of gated rows is off, over reads and columns [1].
+    """How far `effective_conductance` of gated rows is off, over reads and columns [1]; 0 without a current.
 
     Attributes:
         loss: Mean current that the wires take, over the mean current without them.
@@ -285,6 +285,8 @@ def mean_field_error(
     exact = solve(g, np.ones(on.shape), wires, active=on)
     error = on @ effective_conductance(g, wires, activity=activity) - exact
     mean = exact.mean()
+    if mean == 0:
+        return MeanFieldError(0.0, 0.0, 0.0, 0.0)
     return MeanFieldError(
         loss=float(1 - mean / (on @ _matrix(g)).mean()),
         bias=float(error.mean() / mean),

@@ -12,6 +12,7 @@ _COMPONENTS = {
     "adc": "ADC",
     "digital_accumulate": "digital accumulation",
     "projection_mac": "projection MACs",
+    "projection_memory": "projection in memory",
     "synapses": "synapses",
     "weight_read": "weight reads",
     "cells": "cells",
