@@ -461,7 +461,7 @@ def test_a_macro_needs_room_for_a_pair() -> None:
 
 def test_work_of_a_product_counts_its_reads_and_conversions():
     config = MvmConfig(
-        dac_bits=4, inputs="bit_serial", signed_inputs="two_phase", adc_bits=8, weight_slices=2
+        dac_bits=4, inputs="bit_serial", signed_inputs="two_phase", adc_bits=8, weight_slices=2, slice_bits=3
     )
     weights = np.random.default_rng(0).normal(size=(700, 30))
     matrix = program_matrix(weights, config, IDEAL, MACRO, seed=0, name="m")
