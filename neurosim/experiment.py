@@ -281,8 +281,7 @@ def run(
     """
     show = progress or _silent
     resolved = resolve(experiment)
-    # one pair of cells: a voltage or an age outside the card's range is found before the data are read
-    build_crossbar(experiment.array, experiment.device, (1, 1), seed=experiment.seed, chip=0)
+    _try_hardware(experiment)
     if prepared is None:
         prepared = prepare(experiment, data_dir=data_dir, progress=show)
     elif prepared.key != _data_key(experiment):
@@ -343,6 +342,23 @@ def run(
         seconds=clock.seconds(),
         example=_example(first, prepared.shown, binned["test"], answer),
     )
+
+
+def _try_hardware(experiment: Experiment) -> None:
+    """One pair of cells and one weight: what a card cannot do is found before the data are read."""
+    one = build_crossbar(experiment.array, experiment.device, (1, 1), seed=experiment.seed, chip=0)
+    if experiment.readout.analog:
+        from neurosim.array.mapping import program_matrix
+
+        program_matrix(
+            np.ones((1, 1)),
+            experiment.readout.analog,
+            experiment.device,
+            one.macro,
+            seed=experiment.seed,
+            name="try",
+            wires=experiment.array.wires,
+        )
 
 
 def _silent(_stage: str, _done: int, _total: int) -> None:
@@ -419,7 +435,7 @@ def _read(
     chip = made(ageing.trained_at if ageing else used_at)
     stages = ["device", "array", "reservoir", "ageing"]
     upstream = [*(resolved[stage] for stage in stages), resolved["cards"]["device"]]
-    code = store.code("experiment.py", "rng.py", "counter.py", "device", "array", "reservoir")
+    code = store.code("experiment.py", "quantity.py", "rng.py", "counter.py", "device", "array", "reservoir")
     key = fingerprint(upstream, resolved["cards"]["macro"], experiment.seed, number, content, engine, code)
     path = store.cache_dir() / "states" / key
     entry = store.load(path)
@@ -498,7 +514,7 @@ def _train(
 def _work(chip: Chip, binned: Binned, n_spikes: npt.NDArray[np.int64], n_macs: int) -> Work:
     """What a recording of the test part asks for, on average."""
     wiring = chip.liquid.wiring
-    active = binned.channels[binned.ptr[0, 0] : binned.ptr[-1, -1]]
+    active, _ = binned.packed()
     fan_out = np.bincount(wiring.inputs.pre, minlength=wiring.inputs.n_pre)
     n_recurrent = len(wiring.recurrent.pre) if wiring.recurrent else 0
     spikes = float(n_spikes.mean())

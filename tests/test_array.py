@@ -165,7 +165,15 @@ def test_ideal_converter_is_none(config: ArrayConfig) -> None:
     [
         ({"adc_bits": 25}, "adc_bits: .*less than or equal to 24"),
         ({"adc_full_scale": 0.0}, "adc_full_scale.*greater than 0"),
+        ({"adc_full_scale": 1e30}, "adc_full_scale.*less than or equal to 1"),
+        ({"t_integrate": 1e300}, "t_integrate: .*less than or equal to 1"),
         ({"adc_bit": 8}, "adc_bit: unknown key; did you mean 'adc_bits'"),
+        (
+            {"adc_bits": 0, "adc_full_scale": 1e-4},
+            "adc_bits = 0 is an ideal converter, which has no adc_full",
+        ),
+        ({"adc_clip": 0.1}, "adc_clip belongs to adc_full_scale = 'calibrated'; set that, or remove"),
+        ({"wires": {"rows_off": "grounded", "activity": 0.1}}, "activity belongs to rows_off = 'gated'"),
     ],
 )
 def test_wrong_config_is_refused(table: dict[str, float], message: str) -> None:

@@ -20,13 +20,14 @@ def test_column_currents_are_sums_over_active_rows(topology: str) -> None:
     spikes = simulate(liquid, binned, spikes=True).spikes
     assert spikes is not None
     w_in, w_rec = (w.astype(np.int64) for w in liquid.weights.matrices)
-    for part, first in ((binned, 0), (binned[1:], 1)):
+    for chosen in ([0, 1, 2], [1, 2], [0, 2]):
+        part = binned[np.isin(range(3), chosen)]
         currents = column_currents(liquid, part)
-        for i in range(len(part)):
+        for i, k in enumerate(chosen):
             before = np.zeros(liquid.wiring.n_neurons, np.int64)
             for t, x in enumerate(part.dense(i)):
                 assert_array_equal(currents[i, t], x @ w_in + before @ w_rec)
-                before = spikes[first + i, t].astype(np.int64)
+                before = spikes[k, t].astype(np.int64)
 
 
 def test_full_scale_leaves_out_the_share_that_may_saturate() -> None:
@@ -39,6 +40,12 @@ def test_full_scale_leaves_out_the_share_that_may_saturate() -> None:
         assert outside == pytest.approx(share, abs=2e-3)
         assert clipped_share(calibrated, binned) == pytest.approx(share, abs=0.02)
     assert clipped_share(liquid, binned) == 0.0
+
+
+def test_errors_of_the_converters_count_where_they_saturate() -> None:
+    binned, far = recordings(16), 1e4  # steps
+    chip = chip_of(adc_bits=5, adc_full_scale="calibrated", adc_clip=0.01, adc_sigma_offset=far)
+    assert chip.calibrated(binned).clipped_share(binned) > 0.9
 
 
 def test_currents_of_nothing_set_no_scale() -> None:

@@ -438,7 +438,14 @@ def test_relaxation_stands_still_outside_its_times() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"sigma_read": -0.1}, {"p_stuck": 1.5}, {"t_after_programming": -1.0}, {"v_form": 3.0}]
+    "wrong",
+    [
+        {"sigma_read": -0.1},
+        {"p_stuck": 1.5},
+        {"t_after_programming": -1.0},
+        {"t_after_programming": 1e11},
+        {"v_form": 3.0},
+    ],
 )
 def test_a_wrong_option_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValidationError, match=next(iter(wrong))):

@@ -350,6 +350,32 @@ def test_conductances_whose_name_carries_no_unit_need_it(tmp_path: Path) -> None
     assert reread(data.address, tmp_path).columns["g"] == pytest.approx(data.columns["g"])
 
 
+def test_a_single_outlier_near_the_law_makes_a_card(tmp_path: Path) -> None:
+    """Its distance in standard deviations is below 5, where outliers of the card begin."""
+    core = np.concatenate([np.linspace(-1, 1, 200), [-2.3, 2.3] * 20])
+    g = 30e-6 + 2e-6 * np.append(core, 4.6)
+    faults = fit_card([csv(tmp_path / "g.csv", g_S=g)], "mine").card.faults
+    assert faults is not None
+    assert faults.outlier_min is not None
+    assert faults.outlier_max is not None
+    assert faults.outlier_min.value < faults.outlier_max.value < 5
+
+
+def test_broken_hdf5_is_told_from_numbers(tmp_path: Path) -> None:
+    whole = Path(hdf5(tmp_path / "x.h5", g_uS=np.linspace(20, 30, 40), t_s=np.arange(3.0))).read_bytes()
+    random, refused = np.random.default_rng(0), 0
+    for _ in range(300):
+        broken = bytearray(whole)
+        for place in random.integers(0, len(whole), 8):
+            broken[place] = random.integers(256)
+        (tmp_path / "x.h5").write_bytes(broken)
+        try:
+            read_measurement(str(tmp_path / "x.h5:g_uS"))
+        except MeasurementError:
+            refused += 1
+    assert 30 < refused < 300
+
+
 # ---- what is refused -------------------------------------------------------------------------------
 
 
@@ -369,6 +395,12 @@ def linked(folder: Path) -> object:
     with h5py.File(folder / "x.h5", "w") as file:
         file["g_S"] = h5py.ExternalLink("other.h5", "/g_S")
     return fit_card([str(folder / "x.h5")], "mine")
+
+
+def typed(folder: Path) -> object:
+    with h5py.File(folder / "x.h5", "w") as file:
+        file["kind"] = np.dtype("f8")
+    return fit_card([str(folder / "x.h5:kind")], "mine")
 
 
 def both(folder: Path) -> object:
@@ -517,6 +549,22 @@ REFUSED: dict[str, tuple[Callable[[Path], object], type[NeurosimError], str]] = 
         r"x.h5: /g_S: .*; must be plain numbers in this file",
     ),
     "empty": (wrong_hdf5(g_S=np.zeros(0)), MeasurementError, r"/g_S: shape \(0,\); must be 1 to"),
+    "type": (typed, MeasurementError, r"'kind' is neither a dataset nor a group; name one"),
+    "parts of cells": (
+        wrong_csv(rows("v_forming_V,cells", *(f"3.{k},0.9" for k in range(30)))),
+        MeasurementError,
+        r"x.csv: column 'cells': not all are whole numbers",
+    ),
+    "one time": (
+        wrong_csv(rows("cell,t_s,g_uS", *(f"{k},0,{10 + k}" for k in range(20) for _ in range(12)))),
+        MeasurementError,
+        r"x.csv: cells were read twice at one time",
+    ),
+    "no targets": (
+        wrong_csv(rows("target_uS,g_uS", *(f"0,{k}" for k in range(30)))),
+        MeasurementError,
+        r"x.csv: all targets are 0 S",
+    ),
     "link": (linked, MeasurementError, r"'g_S' is a link, which is not followed"),
     "no HDF5": (
         lambda folder: ((folder / "x.h5").write_text("x"), fit_card([str(folder / "x.h5")], "m")),

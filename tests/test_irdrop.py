@@ -148,6 +148,37 @@ def test_noise_slow_and_white_follows_the_wires() -> None:
     assert 0 < wired.g_mean < ideal.g_mean
 
 
+def test_what_wires_take_is_told_from_what_the_cells_curve_adds() -> None:
+    def error(**ohms: float) -> float:
+        config, device = ArrayConfig(wires=WiresConfig(**ohms)), DeviceConfig(v_nonlinear=0.1)
+        return array.wire_error(
+            array.build_crossbar(config, device, (8, 6), seed=3, chip=0), seed=3, chip=0
+        ).loss
+
+    assert error() == pytest.approx(0, abs=1e-6)
+    assert 0.001 < error(**OHMS) < 0.1
+
+
+def test_wires_of_an_array_without_current_take_nothing() -> None:
+    wires = WiresConfig(**OHMS)
+    dead = array.build_crossbar(
+        ArrayConfig(wires=wires), DeviceConfig(p_dead_row=1.0), (8, 6), seed=3, chip=0
+    )
+    error = array.wire_error(dead, seed=3, chip=0)
+    assert (error.loss, error.bias, error.rms, error.worst) == (0, 0, 0, 0)
+
+
+def test_cells_that_a_polynomial_closes_carry_nothing_through_wires() -> None:
+    """Milo's polynomial, far below its lowest state, is cut off at 0: 0/0 must not reach the network."""
+    pos, neg = cells((6, 4))
+    pos[2, 1] = 1e-8
+    card = load_device("rram_milo2021")
+    assert chord(card, pos[2:3, 1], 0.2) == 0
+    plus, minus = see_pairs(pos, neg, one_block((6, 4)), MACRO, WiresConfig(**OHMS), partial(chord, card))
+    assert plus.g[2, 1] == 0
+    assert np.isfinite([plus.g, plus.gain, minus.g, minus.gain]).all()
+
+
 def test_integrated_reads_average_the_white_noise() -> None:
     t_read = MACRO.t_read.value
     once, longer = build(ArrayConfig()), build(ArrayConfig(t_integrate=8 * t_read))

@@ -153,6 +153,15 @@ def test_mean_field_is_exact_where_it_says_so() -> None:
     assert mean_field_error(g, active, no_columns, activity=0.4).worst < 1e-7
 
 
+def test_reads_without_a_current_have_no_error() -> None:
+    g, idle = array((20, 15)), np.zeros((3, 20), bool)
+    for error in (
+        mean_field_error(g, idle, LOSSY, activity=1e-6),
+        mean_field_error(0 * g, ~idle, LOSSY, activity=0.1),
+    ):
+        assert (error.loss, error.bias, error.rms, error.worst) == (0, 0, 0, 0)
+
+
 @pytest.mark.parametrize("activity", [0.1, 0.5])
 def test_mean_field_is_the_mean(activity: float) -> None:
     g = np.random.default_rng(0).uniform(1e-6, 100e-6, (64, 64))

@@ -52,13 +52,14 @@ ROWS: dict[str, dict[str, object]] = {
 
 
 def main(data_dir: Path) -> None:
-    rows = [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
-    done = {row["effect"] for row in rows}
-    prepared = None if done >= set(ROWS) else prepare(experiment({}), data_dir=data_dir)
+    lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
+    done = {row["effect"]: row for row in map(json.loads, lines)}
+    prepared = None if done.keys() >= ROWS.keys() else prepare(experiment({}), data_dir=data_dir)
     for effect, overrides in ROWS.items():
         if effect not in done:
-            rows.append({"effect": effect, **measure(overrides, prepared)})
-            write_text(RESULTS, "".join(json.dumps(row) + "\n" for row in rows))
+            done[effect] = {"effect": effect, **measure(overrides, prepared)}
+            write_text(RESULTS, "".join(json.dumps(done[name]) + "\n" for name in ROWS if name in done))
+    rows = [done[effect] for effect in ROWS]
     base = np.array(rows[0]["per_chip"])
     for row in rows:
         low, high = row["ci95"]

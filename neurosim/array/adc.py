@@ -91,6 +91,14 @@ def draw_column_errors(
     return ColumnErrors(*(column.astype(np.float32) for column in columns))
 
 
+def distort(current: Array, errors: ColumnErrors, step: np.float32, full_scale: np.float32) -> Array:
+    """Currents I' (..., n) that converters with errors take for the currents I; see `quantise`."""
+    current = current * (1 + errors.gain) + step * errors.offset
+    y = np.clip(current / full_scale, -1, 1)
+    bent: Array = current + step * errors.inl * S_PEAK * (y - y * y * y)
+    return bent
+
+
 def quantise(current: Array, adc: Adc | None, errors: ColumnErrors | None = None) -> Array:
     """Currents as the converter reports them.
 
@@ -118,9 +126,7 @@ def quantise(current: Array, adc: Adc | None, errors: ColumnErrors | None = None
         return current
     step, top = np.float32(adc.step), np.float32(adc.full_scale)
     if errors is not None:
-        current = current * (1 + errors.gain) + step * errors.offset
-        y = np.clip(current / top, -1, 1)
-        current = current + step * errors.inl * S_PEAK * (y - y * y * y)
+        current = distort(current, errors, step, top)
     levels: Array = np.clip(np.rint(current / step) * step, -top, top)
     return levels
 

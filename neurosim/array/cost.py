@@ -309,7 +309,7 @@ def _neurons_per_read(work: Work) -> float:
 
 def _spans(tiles: Tiling, work: Work) -> int:
     """Column groups that one read spans."""
-    return math.ceil(_neurons_per_read(work) * work.n_slices / tiles.block[1])
+    return min(math.ceil(_neurons_per_read(work) * work.n_slices / tiles.block[1]), tiles.col_groups)
 
 
 def _further_bits(macro: MacroCard, bits: int) -> int:

@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from neurosim import rng
 from neurosim.array.adc import Adc, ColumnErrors, draw_column_errors
-from neurosim.array.irdrop import Seen, WiresConfig, see_pairs
+from neurosim.array.irdrop import Chord, Seen, WiresConfig, see_pairs
 from neurosim.array.tiles import Pairs, Tiling, tile
 from neurosim.array.wires import MeanFieldError, mean_field_error
 from neurosim.cards import MacroCard, load_macro
@@ -45,13 +45,23 @@ class ArrayConfig(StrictModel):
     macro: str = "rram_40nm_256kb"
     pairs: Pairs = "adjacent"
     adc_bits: int | None = Field(default=None, ge=0, le=24)
-    adc_full_scale: Annotated[float, Field(ge=1e-12, le=1)] | Literal["calibrated"] | None = None
+    adc_full_scale: Annotated[float, Field(gt=0, le=1)] | Literal["calibrated"] | None = None
     adc_clip: float = Field(default=1e-3, ge=0, lt=1)
     adc_sigma_gain: float = Field(default=0.0, ge=0, le=1)
     adc_sigma_offset: float = Field(default=0.0, ge=0, le=1e6)
     adc_inl: float = Field(default=0.0, ge=0, le=1e6)
     t_integrate: float | None = Field(default=None, gt=0, le=1)
     wires: WiresConfig | None = None
+
+    @model_validator(mode="after")
+    def _converter(self) -> Self:
+        if self.adc_bits == 0 and self.adc_full_scale is not None:
+            raise ValueError("adc_bits = 0 is an ideal converter, which has no adc_full_scale; remove one")
+        if "adc_clip" in self.model_fields_set and self.adc_full_scale != "calibrated":
+            raise ValueError(
+                "adc_clip belongs to adc_full_scale = 'calibrated'; set that, or remove adc_clip"
+            )
+        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +80,7 @@ class Crossbar:
         reads_averaged: Reads that an integrated one stands for [1].
         tiles: Layout on macros.
         wires: Resistance of the wires; None: none.
+        chord: I/(G V) of a cell where the current is not proportional to the voltage, else None.
     """
 
     pos: Cells
@@ -84,6 +95,7 @@ class Crossbar:
     reads_averaged: float
     tiles: Tiling
     wires: WiresConfig | None
+    chord: Chord | None
 
     @property
     def adc_step(self) -> float:
@@ -161,6 +173,7 @@ def build_crossbar(
         reads_averaged=reads_averaged(config.t_integrate, macro),
         tiles=tiles,
         wires=config.wires,
+        chord=bend,
     )
 
 
@@ -214,22 +227,27 @@ def wire_error(crossbar: Crossbar, *, seed: int, chip: int) -> MeanFieldError:
 
     Raises:
         ExperimentError: If the crossbar has no wires.
+
+    Assumes: cells whose current bends conduct as they do at the read voltage.
     """
     config = crossbar.wires
     if config is None:
         raise ExperimentError("this crossbar has no wires: their error is 0; set array.wires")
-    pos, neg = crossbar.pos, crossbar.neg
-    rows, cols = crossbar.tiles.block
-    g = pos.g[:rows, :cols]
-    if crossbar.tiles.arrays == 1:
-        g = np.stack([g, neg.g[:rows, :cols]], axis=2).reshape(len(g), -1)
+    tiles, macro = crossbar.tiles, crossbar.macro
+    pos, neg = (
+        side.g for side in see_pairs(crossbar.pos.g, crossbar.neg.g, tiles, macro, None, crossbar.chord)
+    )
+    rows, cols = tiles.block
+    g = pos[:rows, :cols]
+    if tiles.arrays == 1:
+        g = np.stack([g, neg[:rows, :cols]], axis=2).reshape(len(g), -1)
     seen = [crossbar.pos_seen.g, crossbar.neg_seen.g]
-    ideal = float(np.sum([pos.g, neg.g], dtype=np.float64))
+    ideal = float(np.sum([pos, neg], dtype=np.float64))
     loss = 1 - float(np.sum(seen, dtype=np.float64)) / ideal if ideal else 0.0
     if config.rows_off == "grounded":
         return MeanFieldError(loss, 0.0, 0.0, 0.0)
     active = rng.stream(seed, f"chip{chip}/wires").random((N_READS, len(g))) < config.activity
-    resistances = config.resistances(crossbar.macro)
+    resistances = config.resistances(macro)
     return replace(mean_field_error(g, active, resistances, activity=config.activity), loss=loss)
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from neurosim.array.tiles import Tiling
 from neurosim.array.wires import Wires, effective_conductance, read_noise_transfer
@@ -42,6 +42,14 @@ class WiresConfig(StrictModel):
     drive: Literal["one", "both"] = "one"
     rows_off: Literal["gated", "grounded"] = "gated"
     activity: float = Field(default=0.05, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _gated(self) -> Self:
+        if self.rows_off == "grounded" and "activity" in self.model_fields_set:
+            raise ValueError(
+                "activity belongs to rows_off = 'gated'; grounded rows are exact at any activity"
+            )
+        return self
 
     def resistances(self, macro: MacroCard) -> Wires:
         """The wires, with the macro card's numbers in place of None."""

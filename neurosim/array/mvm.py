@@ -63,7 +63,7 @@ class MvmConfig(StrictModel):
     weight_slices: int = Field(default=1, ge=1, le=24)
     slice_bits: int | None = Field(default=None, ge=1, le=24)
     adc_bits: int | None = Field(default=None, ge=0, le=24)
-    adc_full_scale: Annotated[float, Field(ge=1e-12, le=1)] | Literal["calibrated"] | None = "calibrated"
+    adc_full_scale: Positive | Literal["calibrated"] | None = "calibrated"
     adc_clip: float = Field(default=1e-3, ge=0, lt=1)
     adc_sigma_gain: float = Field(default=0.0, ge=0, le=1)
     adc_sigma_offset: float = Field(default=0.0, ge=0, le=1e6)

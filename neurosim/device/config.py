@@ -37,21 +37,21 @@ class WriteVerifyConfig(StrictModel):
 
     tolerance: float = Field(default=0.0, ge=0.0)
     tolerance_relative: float = Field(default=0.0, ge=0.0)
-    v_set_start: float | None = Field(default=None, gt=0.0)
-    v_reset_start: float | None = Field(default=None, gt=0.0)
-    v_step: float | None = Field(default=None, ge=0.0)
-    v_set_max: float | None = Field(default=None, gt=0.0)
-    v_reset_max: float | None = Field(default=None, gt=0.0)
-    width: float | None = Field(default=None, gt=0.0)
-    width_factor: float = Field(default=1.0, ge=1.0)
+    v_set_start: float | None = Field(default=None, gt=0.0, le=20.0)
+    v_reset_start: float | None = Field(default=None, gt=0.0, le=20.0)
+    v_step: float | None = Field(default=None, ge=0.0, le=20.0)
+    v_set_max: float | None = Field(default=None, gt=0.0, le=20.0)
+    v_reset_max: float | None = Field(default=None, gt=0.0, le=20.0)
+    width: float | None = Field(default=None, gt=0.0, le=1.0)
+    width_factor: float = Field(default=1.0, ge=1.0, le=1e3)
     max_pulses: int = Field(default=200, ge=1, le=100_000)
     max_reversals: int = Field(default=50, ge=0)
     sigma_read: Spread | None = None
     reads: int = Field(default=1, ge=1)
-    v_read: float = Field(default=0.0, ge=0.0)
-    t_read: float = Field(default=0.0, ge=0.0)
+    v_read: float = Field(default=0.0, ge=0.0, le=20.0)
+    t_read: float = Field(default=0.0, ge=0.0, le=1.0)
     passes: int = Field(default=1, ge=1)
-    t_wait: float = Field(default=0.0, ge=0.0)
+    t_wait: float = Field(default=0.0, ge=0.0, le=1e10)
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -95,7 +95,7 @@ class DeviceConfig(StrictModel):
     p_dead_row: Fraction | None = None
     p_dead_col: Fraction | None = None
     n_cycles: float = Field(default=0.0, ge=0.0)
-    t_after_programming: float = Field(default=0.0, ge=0.0)
+    t_after_programming: float = Field(default=0.0, ge=0.0, le=1e10)
     temperature: float | None = Field(default=None, gt=0.0)
     v_nonlinear: float | None = Field(default=None, ge=0.02)
     write_verify: WriteVerifyConfig | None = None

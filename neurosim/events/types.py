@@ -170,6 +170,15 @@ class Binned:
             self.max_count,
         )
 
+    def packed(self) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]:
+        """Channels of these recordings alone and the ends of their steps, (n * n_steps + 1,).
+
+        A selection of recordings leaves the others between them; here there are none.
+        """
+        channels = [self.channels[steps[0] : steps[-1]] for steps in self.ptr]
+        ends = np.append(0, np.cumsum(np.diff(self.ptr)))
+        return np.concatenate([np.empty(0, np.uint16), *channels]), ends
+
     def dense(self, index: int) -> npt.NDArray[np.uint8]:
         """Counts of one recording as frames, (n_steps, n_channels), in the narrowest unsigned type."""
         frames = np.zeros((self.n_steps, self.sensor.n_channels), np.min_scalar_type(self.max_count))

@@ -199,7 +199,8 @@ def fit_conductances(g: Array, formed_above: float = 0.0) -> Fit:
     )
     if (far := far[far > 0]).size:
         p, interval = _fraction(len(far), n)
-        low, high = max(1.0, min(FAR, far.min())), min(100.0, far.max())
+        low = max(1.0, min(FAR, far.min()))
+        high = min(100.0, max(far.max(), 1.01 * low))
         where = f"{len(far)} of {n} formed cells beyond {FAR:g} robust sigma"
         faults["p_outlier"] = quantity(p, "1", where, interval, "measured")
         faults["outlier_min"] = quantity(low, "1", "where cells begin to be outliers", status="measured")

@@ -38,7 +38,7 @@ COLUMNS = {
 PREFIXES = {"": 1.0, "k": 1e3, "m": 1e-3, "u": 1e-6, "µ": 1e-6, "n": 1e-9, "p": 1e-12}
 NAME = re.compile(r"(?:(?P<name>.*)_)?(?P<prefix>[kmuµnp]?)(?P<unit>[SVAs])")
 ADDRESS = re.compile(r"file:(?P<place>[^?]+)\?(?:unit=(?P<unit>\w+)&)?sha256=(?P<sha256>[0-9a-f]{64})")
-MAX_ITEMS = 10**9
+MAX_ITEMS = 10**8  # 0.8 GB; a compressed file of some kilobytes can hold any number
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +147,8 @@ def _check(name: str, values: Array, entries: list[int] | None, where: str) -> A
     """The values, if all are in the column's range; only a conductance may be missing."""
     unit, low, high = COLUMNS[name]
     bad = ~((values >= low) & (values <= high))
+    if not unit and not bad.any() and (values % 1).any():
+        raise MeasurementError(f"{where}: not all are whole numbers; number and count cells by 1, 2, ...")
     if name == "g":
         bad &= ~np.isnan(values)
     if bad.any():
@@ -184,6 +186,10 @@ def _by_read(columns: Mapping[str, Array], place: str) -> dict[str, Array]:
     t = columns["t"][order].reshape(len(cells), -1)
     t = t - t[:, :1]
     usual = np.median(t, axis=0)
+    if (np.diff(usual) <= 0).any():
+        raise MeasurementError(
+            f"{place}: cells were read twice at one time; give every read a time of its own"
+        )
     far = (np.abs(t - usual)[:, 1:] > 0.1 * np.diff(usual)).any(axis=1)
     if far.any():
         raise MeasurementError(
@@ -231,11 +237,13 @@ def _read_hdf5(path: Path, name: str, unit: str | None) -> dict[str, Array]:
                 return {_header(name): _values(item, path)}
             arrays = {
                 key: _values(child, path)
-                for key in item
+                for key in _names(item)
                 if isinstance(child := _item(item, key, path), h5py.Dataset)
             }
-            groups = ", ".join(f"{path}:{key}" for key in item if key not in arrays)
-    except OSError as why:
+            groups = ", ".join(f"{path}:{key}" for key in _names(item) if key not in arrays)
+    except MeasurementError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError) as why:  # by where the file is broken
         raise MeasurementError(f"{path}: not a readable HDF5 file: {why}; get the file again") from None
     if not arrays:
         raise MeasurementError(f"{path}: no datasets in '{name or '/'}'; name a group: {groups or 'none'}")
@@ -254,17 +262,24 @@ def _header(name: str) -> str:
     return f"g_{units[0]['prefix']}{units[0]['unit']}" if units else "g"
 
 
+def _names(group: Any) -> list[str]:
+    """Names in a group; one that is no text is left out."""
+    return [name for name in group if isinstance(name, str)]
+
+
 def _item(start: Any, name: str, path: Path) -> Any:
     """The object of that name, if it stands in this very file."""
     item = start
     for part in filter(None, name.split("/")):
         link = item.get(part, getlink=True) if isinstance(item, h5py.Group) else None
         if link is None:
-            known = did_you_mean(part, item) if isinstance(item, h5py.Group) else "it is a dataset"
+            known = did_you_mean(part, _names(item)) if isinstance(item, h5py.Group) else "it is a dataset"
             raise MeasurementError(f"{path}: no '{part}' in '{item.name}'; {known}")
         if not isinstance(link, h5py.HardLink):
             raise MeasurementError(f"{path}: '{name}' is a link, which is not followed; name its target")
         item = item[part]
+        if not isinstance(item, h5py.Dataset | h5py.Group):
+            raise MeasurementError(f"{path}: '{name}' is neither a dataset nor a group; name one")
     return item
 
 

@@ -35,11 +35,13 @@ def fit_programming(target: Array, g: Array, t: Array | None, g_max: float) -> F
         g_max: Conductance [S] that polynomials are written in.
 
     Raises:
-        MeasurementError: If a time has fewer than 20 rows, or the first of several is 0.
+        MeasurementError: If a time has fewer than 20 rows, the first of several is 0, or all targets are.
 
     Assumes: errors independent, their law a function of the target alone.
     Source: the measurement; -0.635 is the mean of ln |xi| of a standard normal xi.
     """
+    if g_max <= 0:
+        raise MeasurementError("all targets are 0 S: there is no window; give the targets as they were")
     there = ~np.isnan(g)
     x, error = target[there] / g_max, (g - target)[there]
     when = np.zeros(len(x)) if t is None else t[there]

@@ -5,6 +5,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from neurosim.array import calibrate
+from neurosim.array.adc import distort
 from neurosim.events.types import Binned
 from neurosim.reservoir.liquid import Liquid
 from neurosim.reservoir.states import simulate
@@ -28,8 +29,7 @@ def column_currents(liquid: Liquid, binned: Binned, *, noise_key: int = 0) -> Fl
     n, n_steps = len(binned), binned.n_steps
     spikes = simulate(liquid, binned, noise_key=noise_key, spikes=True).spikes
     inputs, recurrent = (matrix.astype(np.float32) for matrix in liquid.weights.matrices)
-    ptr = np.append(binned.ptr[:, :-1].ravel(), binned.ptr[-1, -1]) - binned.ptr[0, 0]
-    channels = binned.channels[binned.ptr[0, 0] : binned.ptr[-1, -1]]
+    channels, ptr = binned.packed()
     counts = csr_array((np.ones(len(channels), np.float32), channels, ptr), shape=(n * n_steps, len(inputs)))
     currents: Float = (counts @ inputs).reshape(n, n_steps, -1)
     if spikes is not None and liquid.wiring.recurrent is not None:
@@ -59,9 +59,13 @@ def calibrate_converters(
 
 
 def clipped_share(liquid: Liquid, binned: Binned, *, noise_key: int = 0) -> float:
-    """Share of the currents, other than 0, that saturate the converters; 0 if these are ideal."""
+    """Share of the currents, other than 0, that saturate the converters, whose errors count; 0 if ideal."""
     if not liquid.adc_step:
         return 0.0
     currents = column_currents(liquid, binned[:N_RECORDINGS], noise_key=noise_key)
-    driven = currents[currents != 0]
-    return float(np.mean(np.abs(driven) > liquid.adc_max)) if driven.size else 0.0
+    driven = currents != 0
+    if liquid.adc_errors is not None:
+        currents = distort(
+            currents, liquid.adc_errors, np.float32(liquid.adc_step), np.float32(liquid.adc_max)
+        )
+    return float(np.mean(np.abs(currents[driven]) > liquid.adc_max)) if driven.any() else 0.0
