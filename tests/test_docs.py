@@ -29,6 +29,18 @@ def test_accuracies_of_the_readme_are_those_of_the_results() -> None:
         assert f"{row['cells']:,}" in line
 
 
+def test_effects_of_the_readme_are_those_of_the_results() -> None:
+    lines = (ROOT / "benchmarks/results/effects.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert len(rows) == 17
+    for row in rows:
+        low, high = row["ci95"]
+        change = 100 * (row["mean"] - rows[0]["mean"])
+        line = next(line for line in README.splitlines() if line.startswith(f"| {row['effect']} |"))
+        assert f"| {row['mean']:.3f} [{low:.3f}, {high:.3f}] |" in line
+        assert row is rows[0] or f"| {change:+.1f} ± " in line
+
+
 @pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("*/*.md")), ids=str)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
