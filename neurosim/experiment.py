@@ -253,7 +253,7 @@ def prepare(
         binned |= {"train": binned["train"][~held], "validation": binned["train"][held]}
     content = fingerprint({part: _digest(binned[part]) for part in PARTS})
     clock.lap("binning")
-    return Prepared(_data_key(experiment), binned, events["test"][:1], content, clock.laps)
+    return Prepared(data_key(experiment), binned, events["test"][:1], content, clock.laps)
 
 
 def run(
@@ -284,7 +284,7 @@ def run(
     _try_hardware(experiment)
     if prepared is None:
         prepared = prepare(experiment, data_dir=data_dir, progress=show)
-    elif prepared.key != _data_key(experiment):
+    elif prepared.key != data_key(experiment):
         raise ExperimentError(
             f"'{experiment.name}': prepared is of an experiment with other data, events or seed; prepare "
             "this one, or leave prepared out"
@@ -365,7 +365,7 @@ def _silent(_stage: str, _done: int, _total: int) -> None:
     """Nobody to show progress to."""
 
 
-def _data_key(experiment: Experiment) -> str:
+def data_key(experiment: Experiment) -> str:
     """Fingerprint of what recordings depend on."""
     return fingerprint(experiment.model_dump(mode="json", include={"data", "events", "seed"}))
 

@@ -80,7 +80,8 @@ def test_operations_of_a_small_array_counted_by_hand() -> None:
         "macs": 1_200,
     }
     # 2 digits a weight: 240 columns over blocks of 50 span 5; 8 bits an input: eight times the reads
-    assert count_operations(TILES, replace(WORK, n_cycles=8, n_slices=2)) == {
+    wide = replace(TILES, col_groups=5)
+    assert count_operations(wide, replace(WORK, n_cycles=8, n_slices=2)) == {
         "row_activations": 8 * 75 * 5,
         "cell_reads": 16 * 18_000,
         "adc_conversions": 16 * 2_400,

@@ -166,4 +166,4 @@ def test_wrong_arguments() -> None:
 
 
 def test_example_runs() -> None:
-    assert doctest.testmod(switching) == doctest.TestResults(failed=0, attempted=9)
+    assert doctest.testmod(switching) == doctest.TestResults(failed=0, attempted=8)
