@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from neurosim.reservoir import make_chip as make_chip
     from neurosim.reservoir import simulate as simulate
     from neurosim.results import Result as Result
+    from neurosim.study.sweep import sweep as sweep
 
 _HOME = {
     "ArrayConfig": "array",
@@ -62,6 +63,7 @@ _HOME = {
     "run": "experiment",
     "simulate": "reservoir",
     "simulate_camera": "events.camera",
+    "sweep": "study.sweep",
     "write_html": "report",
 }
 _RENAMED = {"load_events": "load"}

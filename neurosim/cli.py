@@ -3,6 +3,7 @@
 The library is imported inside the commands, so that ``neurosim --help`` answers at once.
 """
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -74,6 +75,21 @@ Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="DIR", file_okay=False, help="Folder of the report. Default: runs/NAME."),
 ]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change one value; the right side is TOML. May be repeated."
+    ),
+]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Processes on this machine. Default: its cores.")]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Where many machines meet: postgresql://..., journal:///FILE or grpc://HOST:PORT. "
+        "Default: study.db in the folder.",
+    ),
+]
 
 
 @app.callback()
@@ -93,12 +109,7 @@ def run(
     experiment: Annotated[
         str, typer.Argument(help="The experiment's TOML file, or the name of a shipped example.")
     ],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Change one value; the right side is TOML. May be repeated."
-        ),
-    ] = None,
+    overrides: Overrides = None,
     data_dir: Data = None,
     out: Out = None,
     engine: Annotated[
@@ -123,6 +134,95 @@ def run(
 def demo(out: Out = None) -> None:
     """Run the experiment that ships with neurosim: digits seen by an event camera, three simulated chips."""
     _run("demo", [], data_dir=None, out=out, engine="numba")
+
+
+@app.command()
+def sweep(
+    study: Annotated[str, typer.Argument(help="The study's TOML file, or the name of a shipped example.")],
+    overrides: Overrides = None,
+    data_dir: Data = None,
+    out: Out = None,
+    jobs: Jobs = None,
+    storage: Storage = None,
+) -> None:
+    """Run an experiment at many points, on all cores or many machines; the same command goes on.
+
+    neurosim sweep sweep_read_noise --jobs 4
+
+    neurosim sweep mine.toml --set sweep.chips=10 --storage postgresql://me@host/studies
+
+    Keys of the study and, with --set, of its base experiment are in docs/studies.md.
+    """
+    _study("sweep", study, overrides, data_dir=data_dir, out=out, jobs=jobs, storage=storage)
+
+
+@app.command()
+def search(
+    study: Annotated[str, typer.Argument(help="The study's TOML file, or the name of a shipped example.")],
+    overrides: Overrides = None,
+    data_dir: Data = None,
+    out: Out = None,
+    jobs: Jobs = None,
+    storage: Storage = None,
+) -> None:
+    """Search for the designs that no other beats in accuracy, energy, latency and area.
+
+    neurosim search search_macro --jobs 2
+
+    neurosim search search_macro --set search.n_trials=200
+
+    With more trials the same command goes on.
+    """
+    _study("search", study, overrides, data_dir=data_dir, out=out, jobs=jobs, storage=storage)
+
+
+@app.command()
+def sensitivity(
+    study: Annotated[str, typer.Argument(help="The study's TOML file, or the name of a shipped example.")],
+    overrides: Overrides = None,
+    data_dir: Data = None,
+    out: Out = None,
+    jobs: Jobs = None,
+    storage: Storage = None,
+) -> None:
+    """Say what accuracy depends on: one number at a time, or shares of the variance (Sobol).
+
+    neurosim sensitivity sensitivity_noise --jobs 2
+    """
+    _study("sensitivity", study, overrides, data_dir=data_dir, out=out, jobs=jobs, storage=storage)
+
+
+@app.command()
+def worker(
+    study: Annotated[str, typer.Argument(help="The study's TOML file, or the name of a shipped example.")],
+    storage: Annotated[str, typer.Option(help="URL of the storage that the study was started with.")],
+    overrides: Overrides = None,
+    data_dir: Data = None,
+) -> None:
+    """Help with a study that was started elsewhere; leaves when no point waits, or on Ctrl-C.
+
+    neurosim worker mine.toml --storage postgresql://me@host/studies
+    """
+    from neurosim.study.config import load_study
+    from neurosim.study.worker import join
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as batch systems end a job
+    n = join(load_study(study, overrides or ()), storage, data_dir=data_dir)
+    typer.echo(f"{n} points")
+
+
+@app.command()
+def dashboard(
+    study: Annotated[str, typer.Argument(help="Folder, TOML file or storage URL of the study.")],
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 8080,
+) -> None:
+    """Watch a study, while it runs or later, in optuna-dashboard.
+
+    neurosim dashboard runs/read_noise
+    """
+    from neurosim.study.storage import serve_dashboard, study_url
+
+    serve_dashboard(study_url(study), port)
 
 
 @devices.command("list")
@@ -262,7 +362,17 @@ def _run(
     from neurosim.report.cards import conductance_law
 
     chosen = experiment.load_experiment(source, overrides)
-    folder = out or Path("runs") / chosen.name
+    folder = _writable(out or Path("runs") / chosen.name)
+    with _progress() as progress:
+        result = experiment.run(chosen, data_dir=data_dir, engine=engine, progress=progress)
+    report.show(result, Console())
+    law = conductance_law(load_device(chosen.device.card))
+    for path in report.write(result, folder, law=law):
+        typer.echo(path)
+
+
+def _writable(folder: Path) -> Path:
+    """The folder, made where it is missing."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):
@@ -271,12 +381,33 @@ def _run(
         raise NeurosimError(
             f"{folder}: the report cannot be written there ({why.strerror}); name another folder by --out"
         ) from None
-    with _progress() as progress:
-        result = experiment.run(chosen, data_dir=data_dir, engine=engine, progress=progress)
-    report.show(result, Console())
-    law = conductance_law(load_device(chosen.device.card))
-    for path in report.write(result, folder, law=law):
-        typer.echo(path)
+    return folder
+
+
+def _study(
+    kind: Literal["sweep", "search", "sensitivity"],
+    source: str,
+    overrides: list[str] | None,
+    *,
+    data_dir: Path | None,
+    out: Path | None,
+    jobs: int | None,
+    storage: str | None,
+) -> None:
+    from neurosim.study.config import load_study
+    from neurosim.study.results import FILES
+    from neurosim.study.run import headline, run_study
+    from neurosim.study.view import live_view
+
+    config = load_study(source, overrides or ())
+    folder = _writable(out or Path("runs") / config.name)
+    with live_view(Console(stderr=True)) as show:
+        result = run_study(
+            config, folder, kind=kind, jobs=jobs, storage=storage, data_dir=data_dir, show=show
+        )
+    typer.echo(headline(result))
+    for name in FILES:
+        typer.echo(folder / name)
 
 
 @contextmanager

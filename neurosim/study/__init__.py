@@ -1,0 +1,1 @@
+"""Many experiments: sweeps, searches and sensitivities, on one machine or many."""
