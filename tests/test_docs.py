@@ -56,5 +56,21 @@ def test_commands_of_the_readme_exist(command: str) -> None:
     assert CliRunner().invoke(app, [*command.split(), "--help"]).exit_code == 0
 
 
+def test_keys_of_a_study_are_those_of_the_models() -> None:
+    from neurosim.study.config import StudyConfig, SweepConfig
+    from neurosim.study.search import SearchConfig
+    from neurosim.study.sensitivity import SensitivityConfig
+
+    page = (ROOT / "docs/studies.md").read_text(encoding="utf-8")
+    tables = {"sweep": SweepConfig, "search": SearchConfig, "sensitivity": SensitivityConfig}
+    rows = re.findall(r"^\| (?:`\[(\w+)\]` )?\| `(\w+)` \|", page, re.MULTILINE)
+    said: dict[str, set[str]] = {}
+    for table, key in rows:
+        name = table or list(said)[-1]
+        said.setdefault(name, set()).add(key)
+    assert said == {name: set(model.model_fields) for name, model in tables.items()}
+    assert set(tables) | {"schema_", "name", "base"} == set(StudyConfig.model_fields)
+
+
 def test_keys_of_an_experiment_are_those_of_the_models() -> None:
     assert PAGE.read_text(encoding="utf-8") == markdown(), "run: python tests/experiment_keys.py"
