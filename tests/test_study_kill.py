@@ -72,6 +72,7 @@ def test_a_killed_sweep_goes_on_and_ends_the_same() -> None:
 
 
 def test_workers_on_postgresql_come_and_go() -> None:
+    pytest.importorskip("psycopg", reason="the driver of PostgreSQL is not installed")
     found = script("postgres_workers", 24, 0, "--no-rates")
     if reason := found.get("skipped"):
         pytest.skip(str(reason))

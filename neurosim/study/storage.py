@@ -271,11 +271,7 @@ class Queue:
 
     def points(self) -> dict[str, FrozenTrial]:
         """The trial that counts of every point, by its key."""
-        found: dict[str, FrozenTrial] = {}
-        for trial in self.trials():
-            if not died(trial):
-                found.setdefault(trial.user_attrs["point"]["key"], trial)
-        return found
+        return _counting(self.trials())
 
     def put(self, points: Iterable[DesignPoint]) -> None:
         """Let the points wait that the study does not have yet.
@@ -339,8 +335,7 @@ class Queue:
 
     def give_back(self, task: Task) -> None:
         """Let a point that was taken wait again."""
-        with suppress(UpdateFinishedTrialError):
-            self.storage.set_trial_state_values(task.trial_id, TrialState.FAIL)
+        self._close(task.trial_id)
         self._revive()
 
     def bury(self) -> list[FrozenTrial]:
@@ -355,25 +350,26 @@ class Queue:
         with _experimental():
             optuna.storages.fail_stale_trials(self.study)
         running = [trial for trial in self.trials() if trial.state == TrialState.RUNNING]
-        dead = [trial for trial in running if _is_dead(trial) and self._close(trial)]
+        dead = [trial for trial in running if _is_dead(trial) and self._close(trial._trial_id)]
         self._revive()
         return dead
 
     def _revive(self) -> None:
         """Put points whose trials have all died in again; of two who do this at once, one was too many."""
-        there = self.points()
-        for trial in self.trials():
+        trials = self.trials()
+        there = _counting(trials)
+        for trial in trials:
             point = trial.user_attrs["point"]
             if died(trial) and point["key"] not in there:
                 there[point["key"]] = trial
                 self._add(point, trial.distributions)
             elif trial.state == TrialState.WAITING and there[point["key"]].number < trial.number:
-                self._close(trial)
+                self._close(trial._trial_id)
 
-    def _close(self, trial: FrozenTrial) -> bool:
+    def _close(self, trial_id: int) -> bool:
         """End a trial that does not count; whether nobody else did."""
         with suppress(UpdateFinishedTrialError):
-            return self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+            return self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
         return False
 
     def _add(self, point: Mapping[str, Any], spans: Mapping[str, BaseDistribution]) -> None:
@@ -417,6 +413,15 @@ class Queue:
 def died(trial: FrozenTrial) -> bool:
     """Whether a trial ended with neither a row nor an error, so that it does not count."""
     return trial.state == TrialState.FAIL and "error" not in trial.user_attrs
+
+
+def _counting(trials: Iterable[FrozenTrial]) -> dict[str, FrozenTrial]:
+    """The first trial of every point that has not died, by the point's key."""
+    found: dict[str, FrozenTrial] = {}
+    for trial in trials:
+        if not died(trial):
+            found.setdefault(trial.user_attrs["point"]["key"], trial)
+    return found
 
 
 def _me() -> dict[str, Any]:
