@@ -2,17 +2,19 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.testing import assert_array_equal
 from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 from neurosim.errors import ExperimentError
-from neurosim.readout import READOUTS, ReadoutConfig, make_readout, network
+from neurosim.readout import READOUTS, ReadoutConfig, base, make_readout, network
 from neurosim.readout.base import BLOCK, fit_scaling
 from neurosim.readout.config import KNOBS
 from neurosim.readout.convex import LogisticReadout, RidgeReadout
@@ -256,3 +258,16 @@ def test_torch_is_imported_only_for_networks():
         "sys.exit(bool(heavy) or 'torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("kind", ["linear", "mlp"])
+def test_states_scaled_once_train_the_same_readout(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(0)
+    x, y = draw.poisson(3, (200, 12)).astype(np.uint8), draw.integers(0, 3, 200)
+    config = ReadoutConfig(kind=kind, epochs=3)
+    once = make_readout(config, seed=1).fit(x, y)
+    monkeypatch.setattr(base, "SCALED_BYTES", 0)
+    each_time = make_readout(config, seed=1).fit(x, y)
+    for ours, theirs in zip(once.layers_, each_time.layers_, strict=True):
+        assert_array_equal(ours[0], theirs[0])
+        assert_array_equal(ours[1], theirs[1])

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -20,6 +20,7 @@ from neurosim.readout.config import Scaling
 Array = npt.NDArray[Any]
 Layers = list[tuple[Array, Array]]  # weights (n_in, n_out) and biases (n_out,)
 
+SCALED_BYTES = 1 << 28  # of scaled states that training by descent may keep
 BLOCK = 2048  # recordings scaled at a time: the states are never copied as a whole
 # States keep these types; any other is converted to the first one.
 STATE_TYPES = [np.float32, np.float64, np.uint8, np.uint16]
@@ -81,18 +82,28 @@ class Samples:
         y: int64 (n,), class codes of the rows.
         rows: int64 (n,), the rows of ``x`` that belong to it.
         scaling: Applied to what is read.
+        scaled: The rows, already scaled, or None.
     """
 
     x: Array
     y: npt.NDArray[np.int64]
     rows: npt.NDArray[np.int64]
     scaling: StateScaling
+    scaled: Array | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
+    def at_hand(self) -> Self:
+        """The same samples for many epochs: scaled once, where that takes little memory."""
+        if len(self) * self.x.shape[1] * self.scaling.mean.itemsize > SCALED_BYTES:
+            return self
+        return replace(self, scaled=self.scaling(self.x[self.rows]))
+
     def take(self, which: slice | npt.NDArray[np.int64]) -> tuple[Array, npt.NDArray[np.int64]]:
         """Scaled states and class codes of some of the rows."""
+        if self.scaled is not None:
+            return self.scaled[which], self.y[which]
         return self.scaling(self.x[self.rows[which]]), self.y[which]
 
     def blocks(self) -> Iterator[tuple[Array, npt.NDArray[np.int64]]]:

@@ -104,6 +104,7 @@ def _descend(
     best_score = torch.full((len(decays),), -torch.inf, dtype=torch.float64)
     best_epoch = torch.zeros(len(decays), dtype=torch.int64)
 
+    train, validation = train.at_hand(), validation.at_hand()
     n_batches = math.ceil(len(train) / readout.batch_size)
     for epoch in range(readout.epochs):
         order = torch.randperm(len(train), generator=random, device=device).cpu().numpy()
@@ -164,9 +165,10 @@ def _forward(
     weights: list[Tensor], biases: list[Tensor], z: Tensor, dropout: float, random: torch.Generator | None
 ) -> Tensor:
     """Logits (copies, batch, n_classes) of scaled states (batch, n_features); dropout if ``random``."""
-    # one product for all copies, because they share the states: twice as fast as one for each
-    z = functional.linear(z, weights[0].flatten(0, 1), biases[0].flatten())
-    z = z.reshape(len(z), *biases[0].shape).transpose(0, 1)  # (copies, batch, n_out)
+    # one product for all copies, because they share the states: twice as fast as one for each; and again 1.7
+    # times as fast with the batch, which is the longer side, as its columns
+    z = weights[0].flatten(0, 1) @ z.mT + biases[0].flatten()[:, None]
+    z = z.reshape(*biases[0].shape, -1).mT  # (copies, batch, n_out)
     for weight, bias in zip(weights[1:], biases[1:], strict=True):
         z = functional.relu(z)
         if dropout and random is not None:
