@@ -46,6 +46,16 @@ def _float(typingctx: Any, value: Any) -> Any:
     return types.float32(types.int32), codegen
 
 
+@intrinsic
+def trailing_zeros(typingctx: Any, value: Any) -> Any:
+    """Number of zero bits below the lowest one of a uint64 other than 0; one instruction."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.uint64(types.uint64), codegen
+
+
 @njit(cache=True, error_model="numpy")
 def mix(key: int, counter: int) -> int:
     """64 random bits of (key, counter)."""

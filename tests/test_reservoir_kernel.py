@@ -16,12 +16,13 @@ from neurosim.array import draw_column_errors
 from neurosim.config import validate
 from neurosim.errors import ExperimentError, ShapeError
 from neurosim.events.types import Binned, Sensor
+from neurosim.reservoir import homeostasis, kernel, states
+from neurosim.reservoir import layout as layout_module
 from neurosim.reservoir import liquid as liquid_module
-from neurosim.reservoir import states
 from neurosim.reservoir.config import HomeostasisConfig, ReservoirConfig, StatesConfig
 from neurosim.reservoir.homeostasis import adapt_thresholds, firing_rates
 from neurosim.reservoir.liquid import Liquid, build_liquid
-from neurosim.reservoir.states import simulate
+from neurosim.reservoir.states import simulate, simulate_chips
 from neurosim.reservoir.wiring import wire
 
 SENSOR = Sensor(8, 7, 2)
@@ -88,6 +89,31 @@ def spikes_of(liquid: Liquid, binned: Binned, **options: Any) -> npt.NDArray[np.
     return spikes
 
 
+# ---- several chips at once --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+@pytest.mark.parametrize("layout", ["dense", "runs"])
+@pytest.mark.parametrize("weights", ["int8", "int16"])
+def test_chips_side_by_side_fire_what_each_fires_alone(
+    topology: str, layout: str, weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout_module, "ADD_BYTES", 10**6 if layout == "dense" else -(10**6))
+    monkeypatch.setattr(states, "FEW_COLUMNS", 10**6)
+    monkeypatch.setattr(states, "BLOCK", 3)
+    dale = {} if topology == "shared" else {"frac_excitatory": 0.7}
+    config, binned = config_of(topology, weights=weights, **dale), recordings(5, max_count=2)
+    liquids = [liquid_of(config, seed=seed, adc=True, bent=True, noisy=seed != 1) for seed in range(3)]
+    together = simulate_chips(liquids, binned, noise_keys=[7, 8, 9], first_recording=2, spikes=True)
+    for liquid, key, found in zip(liquids, [7, 8, 9], together, strict=True):
+        alone = simulate(liquid, binned, noise_key=key, first_recording=2, spikes=True)
+        assert_array_equal(found.x, alone.x)
+        assert_array_equal(found.n_spikes, alone.n_spikes)
+        assert_array_equal(found.spikes, alone.spikes)
+        assert alone.n_spikes.min() > 0
+    assert len({found.n_spikes.tobytes() for found in together}) == 3
+
+
 # ---- kernel against twin ---------------------------------------------------------------------------
 
 
@@ -128,9 +154,9 @@ def test_neurons_that_share_a_column_share_its_converter() -> None:
 def test_either_layout_of_either_integer_type_fires_the_same_spikes(
     topology: str, weights: str, layout: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(liquid_module, "ADD_BYTES", 10**6 if layout == "dense" else -(10**6))
+    monkeypatch.setattr(layout_module, "ADD_BYTES", 10**6 if layout == "dense" else -(10**6))
     liquid = liquid_of(config_of(topology, weights=weights))
-    inputs, recurrent = liquid.weights.rows
+    inputs, recurrent = layout_module.side_by_side((liquid.weights,))
     assert bool(len(inputs.dense)) == (layout == "dense")
     assert inputs.dense.dtype == inputs.bank.dtype == weights
     if liquid.wiring.recurrent is not None:
@@ -144,7 +170,7 @@ def test_either_layout_of_either_integer_type_fires_the_same_spikes(
 def test_read_noise_has_the_variance_of_the_active_rows(
     topology: str, layout: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(liquid_module, "ADD_BYTES", 10**6 if layout == "dense" else -(10**6))
+    monkeypatch.setattr(layout_module, "ADD_BYTES", 10**6 if layout == "dense" else -(10**6))
     liquid, binned = liquid_of(config_of(topology), noisy=True), recordings(3, max_count=2)
     key, first = 2**63 - 5, 70
     spikes = spikes_of(liquid, binned, noise_key=key, first_recording=first)
@@ -441,6 +467,22 @@ def test_homeostasis_reaches_its_target(topology: str) -> None:
     rates = firing_rates(adapted, binned)
     assert rates.mean() == pytest.approx(10, rel=0.1)
     assert np.mean(np.abs(rates - 10) < 1) > 0.9
+
+
+@pytest.mark.parametrize("topology", ["local", "shared"])
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+def test_neurons_that_drive_no_others_settle_as_pass_by_pass(
+    topology: str, reset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"p_recurrent": None, "n_neurons": 300} if topology == "local" else {}
+    config = config_of(topology, reset=reset, t_refractory=2 * DT, tau_syn=2 * DT, **options)
+    liquid, binned = liquid_of(config, adc=True, bent=True, noisy=True), recordings(20)
+    assert liquid.wiring.n_neurons % kernel.LANES, "the last block is not full"
+    target = HomeostasisConfig(rate_target=20.0, n_recordings=15, n_iterations=7)
+    settled = adapt_thresholds(liquid, binned, target, noise_key=5)
+    monkeypatch.setattr(homeostasis, "KEPT_BYTES", 0)
+    assert_array_equal(settled.threshold, adapt_thresholds(liquid, binned, target, noise_key=5).threshold)
+    assert np.abs(np.log(settled.threshold / liquid.threshold)).max() > 0.1
 
 
 def test_firing_rates_are_spikes_per_time() -> None:

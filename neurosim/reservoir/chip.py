@@ -1,6 +1,6 @@
 """One chip: a crossbar that was formed and the liquid that runs on it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Self
@@ -16,7 +16,7 @@ from neurosim.reservoir.calibration import calibrate_converters, clipped_share
 from neurosim.reservoir.config import ReservoirConfig
 from neurosim.reservoir.homeostasis import adapt_thresholds, firing_rates
 from neurosim.reservoir.liquid import Liquid, build_liquid
-from neurosim.reservoir.states import Engine, States, simulate
+from neurosim.reservoir.states import Engine, States, simulate_chips
 from neurosim.reservoir.wiring import wire
 
 Float = npt.NDArray[np.float32]
@@ -90,33 +90,50 @@ class Chip:
         engine: Engine = "numba",
         progress: Callable[[int], None] | None = None,
     ) -> States:
-        """States of all recordings.
+        """States of all recordings, see `chip_states`."""
+        states, *_ = chip_states([self], binned, [reads], use=use, engine=engine, progress=progress)
+        return states
 
-        The recordings are presented in ``n_reads`` equal parts and the slow read noise moves on between
-        them; within a part it stands still.
 
-        Args:
-            binned: Recordings.
-            reads: Moments of the crossbar; ``n_reads`` are taken.
-            use: Name of the data part, for the white noise.
-            engine: See ``simulate``.
-            progress: Called with the number of recordings just finished.
-        """
-        n_reads = self.liquid.config.n_reads
-        edges = np.arange(n_reads + 1) * len(binned) // n_reads
-        parts = [
-            simulate(
-                self.liquid.reread(next(reads)),
-                binned[start:stop],
-                engine=engine,
-                noise_key=self.key(use),
-                first_recording=int(start),
-                progress=progress,
-            )
-            for start, stop in pairwise(edges)
-        ]
-        x, n_spikes = (np.concatenate(a) for a in zip(*((p.x, p.n_spikes) for p in parts), strict=True))
-        return States(x, n_spikes, None)
+def chip_states(
+    chips: Sequence[Chip],
+    binned: Binned,
+    reads: Sequence[Iterator[Float]],
+    *,
+    use: str,
+    engine: Engine = "numba",
+    progress: Callable[[int], None] | None = None,
+) -> list[States]:
+    """States of all recordings on every chip, of each chip the same as alone.
+
+    The recordings are presented in ``n_reads`` equal parts and the slow read noise moves on between
+    them; within a part it stands still.
+
+    Args:
+        chips: Device instances of one experiment.
+        binned: Recordings.
+        reads: Moments of every chip's crossbar; ``n_reads`` of each are taken.
+        use: Name of the data part, for the white noise.
+        engine: See ``simulate``.
+        progress: Called with the number of recordings just finished by a chip.
+    """
+    n_reads = chips[0].liquid.config.n_reads
+    edges = np.arange(n_reads + 1) * len(binned) // n_reads
+    parts = [
+        simulate_chips(
+            [chip.liquid.reread(next(moments)) for chip, moments in zip(chips, reads, strict=True)],
+            binned[start:stop],
+            noise_keys=[chip.key(use) for chip in chips],
+            engine=engine,
+            first_recording=int(start),
+            progress=progress,
+        )
+        for start, stop in pairwise(edges)
+    ]
+    return [
+        States(np.concatenate([s.x for s in own]), np.concatenate([s.n_spikes for s in own]), None)
+        for own in zip(*parts, strict=True)
+    ]
 
 
 def make_chip(

@@ -14,14 +14,11 @@ from neurosim.array import Adc, ColumnErrors
 from neurosim.array.adc import S_PEAK
 from neurosim.errors import ExperimentError, ShapeError
 from neurosim.reservoir.config import RECURRENT_KEYS, ReservoirConfig
-from neurosim.reservoir.kernel import Neurons, Rows
+from neurosim.reservoir.kernel import Neurons
 from neurosim.reservoir.wiring import Synapses, Wiring
 
 Float = npt.NDArray[np.float32]
 
-# A run costs as much as this many bytes of a dense row (measured: about 4 ns against 0.02 ns a byte).
-ADD_BYTES = 150
-CACHE_LINE = 64
 VARIANCE_LEVELS = 255
 MAX_REFRACTORY = 255  # the kernel counts steps in a byte
 # Up to so many neurons a second finds all eigenvalues; beyond, the largest is iterated to 1e-3.
@@ -61,28 +58,30 @@ class Weights:
         return replace(self, q_in=q_in, q_rec=q_rec)
 
     @cached_property
+    def signed(self) -> npt.NDArray[Any]:
+        """``q_rec`` with the forced signs; every recurrent synapse has a pair of its own."""
+        if self.rec_sign is None or self.wiring.recurrent is None:
+            return self.q_rec
+        q, pair = self.q_rec.copy(), self.wiring.recurrent.pair
+        q[pair] = np.abs(q[pair]) * self.rec_sign
+        return q
+
+    @cached_property
     def matrices(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Dense input (n_channels, n_neurons) and recurrent (n_neurons, n_neurons) weights [lsb]."""
-        return self._matrix(self.wiring.inputs, self.q_in), self._matrix(
-            self.wiring.recurrent, self.q_rec, self.rec_sign
-        )
+        return self._matrices(self.q_in, self.signed)
 
     @cached_property
     def variances(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         """White read-noise variances [variance_unit] of the two matrices."""
-        return self._matrix(self.wiring.inputs, self.variance), self._matrix(
-            self.wiring.recurrent, self.variance
-        )
+        return self._matrices(self.variance, self.variance)
 
-    def _matrix(
-        self, synapses: Synapses | None, values: npt.NDArray[Any], sign: npt.NDArray[np.int8] | None = None
-    ) -> npt.NDArray[Any]:
-        n = self.wiring.n_neurons
-        matrix = np.zeros((synapses.n_pre if synapses else n, n), values.dtype)
-        if synapses is not None:
-            chosen = values[synapses.pair]
-            matrix[synapses.pre, synapses.post] = chosen if sign is None else np.abs(chosen) * sign
-        return matrix
+    def _matrices(
+        self, inputs: npt.NDArray[Any], recurrent: npt.NDArray[Any]
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        n, side = self.wiring.n_neurons, self.wiring.recurrent
+        zero = np.zeros((n, n), recurrent.dtype)
+        return self.wiring.inputs.matrix(inputs, n), zero if side is None else side.matrix(recurrent, n)
 
     def _largest_sum(self, values: npt.NDArray[Any], side: Synapses | None) -> int:
         """Largest sum of absolute values of any neuron."""
@@ -114,30 +113,6 @@ class Weights:
         """The same for sums of variances, where the narrowest is uint16."""
         inputs, recurrent = self._largest_variances
         return np.promote_types(np.uint16, np.min_scalar_type(inputs * max_count + recurrent))
-
-    @cached_property
-    def rows(self) -> tuple[Rows, Rows]:
-        """Input and recurrent weights in the kernel's layout: dense rows, or runs where they are sparse."""
-        return (
-            self._rows(self.wiring.inputs, self.q_in, None),
-            self._rows(self.wiring.recurrent, self.q_rec, self.rec_sign),
-        )
-
-    def _rows(
-        self, synapses: Synapses | None, q: npt.NDArray[Any], sign: npt.NDArray[np.int8] | None
-    ) -> Rows:
-        none = np.empty((0, 0), q.dtype), np.empty((0, 0), np.uint8)
-        if synapses is None:
-            empty = np.empty(0, np.int32)
-            ptr = np.zeros(self.wiring.n_neurons + 1, np.int32)
-            return Rows(*none, ptr, empty, empty, empty, q[:0], self.variance[:0])
-        ptr, post, start, length = synapses.runs
-        work = len(length) * ADD_BYTES + len(synapses.pair) * q.dtype.itemsize
-        if sign is None and work < synapses.n_pre * self.wiring.n_neurons * q.dtype.itemsize:
-            return Rows(*none, ptr, post, start, length, q, self.variance)
-        variance = _cache_lines(self._matrix(synapses, self.variance)) if len(self.variance) else none[1]
-        dense = _cache_lines(self._matrix(synapses, q, sign))
-        return Rows(dense, variance, ptr, post, start, length, q[:0], self.variance[:0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -354,14 +329,3 @@ def _spectral_radius(synapses: Synapses, dg: Float, sign: npt.NDArray[np.int8] |
     else:
         values = eigs(matrix, k=1, which="LM", v0=np.ones(n), tol=1e-3, return_eigenvectors=False)
     return float(np.abs(values).max())
-
-
-def _cache_lines(matrix: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The matrix with every row on whole cache lines (3 to 5 % faster in int8); the rest of a row is 0."""
-    n_rows, n_cols = matrix.shape
-    width = -(-n_cols * matrix.itemsize // CACHE_LINE) * CACHE_LINE
-    memory = np.zeros(n_rows * width + CACHE_LINE, np.uint8)
-    first = -memory.ctypes.data % CACHE_LINE
-    rows = memory[first : first + n_rows * width].view(matrix.dtype).reshape(n_rows, -1)
-    rows[:, :n_cols] = matrix
-    return rows

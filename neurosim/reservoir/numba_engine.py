@@ -1,5 +1,6 @@
 """The default engine: our event-driven kernel."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numba
@@ -8,38 +9,60 @@ import numpy.typing as npt
 
 from neurosim.events.types import Binned
 from neurosim.reservoir import kernel
+from neurosim.reservoir.layout import side_by_side
 from neurosim.reservoir.liquid import Liquid
-from neurosim.reservoir.states import Readings
+from neurosim.reservoir.states import Readings, per_neuron
 
 
-def run_batch(
-    liquid: Liquid,
+def run_chips(
+    liquids: Sequence[Liquid],
     binned: Binned,
     readings: Readings,
-    noise_key: int,
+    noise_keys: Sequence[int],
     first_recording: int,
     states: npt.NDArray[Any],
     n_spikes: npt.NDArray[np.int64],
     spikes: npt.NDArray[np.uint8],
+    currents: npt.NDArray[np.float32] | None = None,
 ) -> None:
-    """Run recordings; adds to ``states``, writes ``n_spikes`` and, unless empty, ``spikes``."""
-    inputs, recurrent = liquid.weights.rows
+    """Run recordings; adds to ``states``, writes ``n_spikes`` and, unless empty, the other two."""
+    cells = zip(*(liquid.neurons() for liquid in liquids), strict=True)
+    stacked: list[Any] = [np.stack(field) for field in cells]
+    weights = tuple(liquid.weights for liquid in liquids)
+    inputs, recurrent = side_by_side(weights)
+    sums = [w.sum_dtype(binned.max_count) for w in weights]
+    variances = [w.variance_dtype(binned.max_count) for w in weights]
     kernel.run(
         binned.channels,
         binned.ptr,
         inputs,
         recurrent,
-        liquid.neurons(),
-        np.empty(0, liquid.weights.sum_dtype(binned.max_count)),
-        np.empty(0, liquid.weights.variance_dtype(binned.max_count)),
-        noise_key,
+        kernel.Neurons(*stacked),
+        weights[0].wiring.shape[1],
+        np.empty(0, np.result_type(*sums)),
+        np.empty(0, np.result_type(*variances)),
+        np.array(noise_keys, np.int64),
         first_recording,
         readings.segment,
         readings.step_weight,
-        readings.feature,
+        readings.feature.astype(np.uint32),  # which the kernel need not wrap around
         readings.n_features,
         4 * numba.get_num_threads(),
         states,
         n_spikes,
         spikes,
+        np.empty((len(liquids), 0, 0, 0), np.float32) if currents is None else currents,
     )
+
+
+def kept_currents(liquid: Liquid, binned: Binned, noise_key: int) -> npt.NDArray[np.float32]:
+    """What the membranes integrate, float32 (n, n_steps, n_neurons) [lsb], noise and converters included."""
+    n, n_steps, n_neurons = len(binned), binned.n_steps, liquid.wiring.n_neurons
+    currents = np.empty((1, n, n_steps, n_neurons), np.float32)
+    counts = per_neuron(n_neurons, n_steps)
+    states, n_spikes = np.zeros((1, n, n_neurons), counts.step_weight.dtype), np.empty((1, n), np.int64)
+    run_chips(
+        [liquid], binned, counts, [noise_key], 0, states, n_spikes, np.empty((1, 0, 0, 0), np.uint8), currents
+    )
+    kept: npt.NDArray[np.float32] = currents[0]
+    return kept

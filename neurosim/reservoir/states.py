@@ -1,7 +1,9 @@
 """Run recordings through a liquid and read its states, on any engine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -12,6 +14,10 @@ from neurosim.events.types import Binned
 from neurosim.reservoir.liquid import Liquid
 
 Engine = Literal["numba", "snntorch", "brian2"]
+
+BLOCK = 512  # recordings that an engine gets at a time
+FEW_COLUMNS = 128  # of a chip: more of them fill a loop by themselves
+TOGETHER = 16_384  # neurons of all chips that run together: their state stays in the second cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,38 +105,97 @@ def simulate(
         ShapeError: If the recordings' channels are not the liquid's inputs.
         ExperimentError: If the engine is unknown, or there are more segments than steps.
     """
-    if binned.sensor.n_channels != liquid.wiring.inputs.n_pre:
+    states, *_ = simulate_chips(
+        [liquid],
+        binned,
+        noise_keys=[noise_key],
+        engine=engine,
+        first_recording=first_recording,
+        spikes=spikes,
+        readings=readings,
+        progress=progress,
+    )
+    return states
+
+
+def simulate_chips(
+    liquids: Sequence[Liquid],
+    binned: Binned,
+    *,
+    noise_keys: Sequence[int],
+    engine: Engine = "numba",
+    first_recording: int = 0,
+    spikes: bool = False,
+    readings: Readings | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> list[States]:
+    """States of several chips with one config, of each the same as alone.
+
+    Our engine runs as many of them at once as pay: where a channel drives few columns of a chip, the chips'
+    columns are driven together.
+
+    Args:
+        liquids: One or more.
+        noise_keys: Key of each one's white read noise.
+        progress: Called with the number of recordings just finished by a chip.
+        binned, engine, first_recording, spikes, readings: See `simulate`, also for what is raised.
+    """
+    wiring = liquids[0].wiring
+    if binned.sensor.n_channels != wiring.inputs.n_pre:
         raise ShapeError(
-            f"recordings have {binned.sensor.n_channels} channels, the liquid {liquid.wiring.inputs.n_pre}; "
+            f"recordings have {binned.sensor.n_channels} channels, the liquid {wiring.inputs.n_pre}; "
             "bin them as those that the liquid was built for"
         )
-    readings = readings or _readings(liquid, binned.n_steps)
+    readings = readings or _readings(liquids[0], binned.n_steps)
+    together = 1
     match engine:
         case "numba":
-            from neurosim.reservoir.numba_engine import run_batch
+            from neurosim.reservoir.numba_engine import run_chips
+
+            if wiring.shape[1] <= FEW_COLUMNS:
+                together = max(1, TOGETHER // wiring.n_neurons)
         case "snntorch":
             from neurosim.reservoir.snntorch_engine import run_batch
+
+            run_chips = partial(_one_by_one, run_batch)
         case "brian2":
             from neurosim.reservoir.brian2_engine import run_batch
+
+            run_chips = partial(_one_by_one, run_batch)
         case _:
             raise ExperimentError(f"unknown engine '{engine}'; {did_you_mean(engine, get_args(Engine))}")
-    n, n_neurons = len(binned), liquid.wiring.n_neurons
-    x = np.zeros((n, readings.n_segments * readings.n_features), readings.step_weight.dtype)
-    n_spikes = np.zeros(n, np.int64)
-    trains = np.zeros((n, binned.n_steps, n_neurons) if spikes else (0, 0, 0), np.uint8)
-    size = 512
-    for start in range(0, n, size):
-        part = slice(start, min(start + size, n))
-        run_batch(
-            liquid,
+    n, n_chips = len(binned), len(liquids)
+    x = np.zeros((n_chips, n, readings.n_segments * readings.n_features), readings.step_weight.dtype)
+    n_spikes = np.zeros((n_chips, n), np.int64)
+    trains = np.zeros(
+        (n_chips, n, binned.n_steps, wiring.n_neurons) if spikes else (n_chips, 0, 0, 0), np.uint8
+    )
+    for first, start in product(range(0, n_chips, together), range(0, n, BLOCK)):
+        chips, part = slice(first, first + together), slice(start, start + BLOCK)
+        run_chips(
+            liquids[chips],
             binned[part],
             readings,
-            noise_key,
+            noise_keys[chips],
             first_recording + start,
-            x[part],
-            n_spikes[part],
-            trains[part],
+            x[chips, part],
+            n_spikes[chips, part],
+            trains[chips, part],
         )
         if progress is not None:
-            progress(part.stop - part.start)
-    return States(x, n_spikes, trains if spikes else None)
+            progress(n_spikes[chips, part].size)
+    return [States(*one) for one in zip(x, n_spikes, trains if spikes else [None] * n_chips, strict=True)]
+
+
+def _one_by_one(
+    run_batch: Callable[..., None],
+    liquids: Sequence[Liquid],
+    binned: Binned,
+    readings: Readings,
+    noise_keys: Sequence[int],
+    first_recording: int,
+    *out: npt.NDArray[Any],
+) -> None:
+    """Run the chips through an engine that takes one at a time."""
+    for liquid, key, *own in zip(liquids, noise_keys, *out, strict=True):
+        run_batch(liquid, binned, readings, key, first_recording, *own)

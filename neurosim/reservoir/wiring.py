@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,12 @@ class Synapses:
         length = np.diff(np.concatenate([first, [len(pre)]])).astype(np.int32)
         ptr = np.searchsorted(pre[first], np.arange(self.n_pre + 1)).astype(np.int32)
         return ptr, post[first], pair[first], length
+
+    def matrix(self, values: npt.NDArray[Any], n_post: int) -> npt.NDArray[Any]:
+        """Values of the pairs as a dense matrix (n_pre, n_post), 0 where there is no synapse."""
+        matrix = np.zeros((self.n_pre, n_post), values.dtype)
+        matrix[self.pre, self.post] = values[self.pair]
+        return matrix
 
 
 @dataclass(frozen=True, eq=False)
