@@ -6,8 +6,9 @@ recordings  -> steps ---------^
 
 import importlib.metadata
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from time import perf_counter
@@ -40,13 +41,13 @@ from neurosim.cards import (
 from neurosim.config import StrictModel, fingerprint, read_toml, validate
 from neurosim.device import DeviceConfig
 from neurosim.errors import ExperimentError, did_you_mean
-from neurosim.events import datasets
+from neurosim.events import datasets, kept
 from neurosim.events.binning import BinningConfig, bin_events
 from neurosim.events.camera import CameraConfig
 from neurosim.events.types import Binned, Events
 from neurosim.readout import ReadoutConfig, make_readout
 from neurosim.readout.base import Readout
-from neurosim.reservoir.chip import Chip, make_chip
+from neurosim.reservoir.chip import Chip, chip_states, make_chip
 from neurosim.reservoir.config import ReservoirConfig
 from neurosim.reservoir.states import Engine, simulate
 from neurosim.results import ChipResult, Example, Result, accuracy_interval
@@ -55,6 +56,8 @@ from neurosim.results import ChipResult, Example, Result, accuracy_interval
 Progress = Callable[[str, int, int], None]
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
+CODE_OF_STATES = ("experiment.py", "quantity.py", "rng.py", "counter.py", "device", "array", "reservoir")
+CHIPS_AT_ONCE = 5  # whose states are in memory together
 PACKAGES = ("neurosim-codesign", "numpy", "numba", "scipy", "scikit-learn", "torch", "snntorch", "brian2")
 
 
@@ -236,6 +239,8 @@ def prepare(
 ) -> Prepared:
     """Load, bin and split the recordings of an experiment, so that several runs may share them.
 
+    What is made is kept in the cache, from where all processes of the machine map it into memory.
+
     Args:
         experiment: Its data, events and seed count.
         data_dir: Folder of the data sets; None is ``datasets.data_dir()``.
@@ -244,16 +249,23 @@ def prepare(
     Raises:
         NeurosimError: If a card, a data set or the experiment is wrong; says what to do.
     """
-    clock = _Clock()
-    events = _load(experiment, data_dir, progress or _silent)
-    clock.lap("events")
-    binned = {part: bin_events(recordings, experiment.events) for part, recordings in events.items()}
-    if "validation" not in binned:
-        held = _held_out(binned["train"], experiment.data.validation_share, experiment.seed)
-        binned |= {"train": binned["train"][~held], "validation": binned["train"][held]}
-    content = fingerprint({part: _digest(binned[part]) for part in PARTS})
+    clock, show = _Clock(), progress or _silent
+    chosen = _select(experiment, data_dir)
+    code = store.code("experiment.py", "rng.py", "events")
+    key = fingerprint(data_key(experiment), {part: one.key for part, one in chosen.items()}, code)
+
+    def make() -> dict[str, Binned]:
+        events = {part: one.load(partial(show, f"events: {part}")) for part, one in chosen.items()}
+        clock.lap("events")
+        return _split(experiment, events)
+
+    parts = kept.shared(store.cache_dir() / "binned" / key, make)
+    binned = {part: parts[part] for part in PARTS}
     clock.lap("binning")
-    return Prepared(data_key(experiment), binned, events["test"][:1], content, clock.laps)
+    shown = replace(chosen["test"], chosen=chosen["test"].chosen[:1]).load()
+    content = fingerprint({part: _digest(binned[part]) for part in PARTS})
+    clock.lap("events")
+    return Prepared(data_key(experiment), binned, shown, content, clock.laps)
 
 
 def run(
@@ -292,18 +304,17 @@ def run(
     binned, content = prepared.binned, prepared.content
     clock = _Clock(prepared.seconds)
     scores = []
-    for number in range(experiment.chips):
-        chip, states = _read(experiment, resolved, number, binned, content, engine, show)
+    for chip, states in _Maker(experiment, resolved, binned, content, engine, show).chips():
         clock.lap("liquid")
-        show(f"chip {number}: readout", 0, 1)
+        show(f"chip {chip.number}: readout", 0, 1)
         score, predicted, readout = _train(experiment, chip, states, binned)
         scores.append(score)
-        if number == 0:
+        if chip.number == 0:
             first, answer = chip, int(predicted[0])
             n_macs = sum(weights.size for weights, _ in readout.layers_)
             work = _work(chip, binned["test"], states["n_spikes_test"], n_macs)
             matrices = getattr(readout, "matrices_", [])
-        show(f"chip {number}: readout", 1, 1)
+        show(f"chip {chip.number}: readout", 1, 1)
         clock.lap("readout")
     crossbar, tiles = first.crossbar, first.crossbar.tiles
     cost = macro_cost(tiles, crossbar.macro, work, g_mean=crossbar.g_mean, adc_bits=crossbar.adc_bits)
@@ -370,11 +381,11 @@ def data_key(experiment: Experiment) -> str:
     return fingerprint(experiment.model_dump(mode="json", include={"data", "events", "seed"}))
 
 
-def _load(experiment: Experiment, data_dir: Path | None, show: Progress) -> dict[Part, Events]:
-    """Recordings of the parts that the experiment names."""
-
-    def load(part: DataPart, name: Part) -> Events:
-        return datasets.load(
+def _select(experiment: Experiment, data_dir: Path | None) -> dict[Part, datasets.Selection]:
+    """The recordings that the parts of the experiment name."""
+    parts = {name: getattr(experiment.data, name) for name in PARTS}
+    return {
+        name: datasets.select(
             part.dataset,
             part.split,
             data_dir=data_dir,
@@ -382,14 +393,21 @@ def _load(experiment: Experiment, data_dir: Path | None, show: Progress) -> dict
             n=part.n,
             seed=experiment.seed,
             camera=experiment.data.camera,
-            progress=lambda done, total: show(f"events: {name}", done, total),
         )
+        for name, part in parts.items()
+        if part is not None
+    }
 
-    parts = {part: getattr(experiment.data, part) for part in PARTS}
-    events = {name: load(part, name) for name, part in parts.items() if part is not None}
+
+def _split(experiment: Experiment, events: dict[Part, Events]) -> dict[str, Binned]:
+    """Binned recordings of all three parts."""
     if len({(part.sensor, part.classes) for part in events.values()}) > 1:
         raise ExperimentError("data.train, .validation and .test differ in sensor or classes; name others")
-    return events
+    binned: dict[str, Binned] = {part: bin_events(one, experiment.events) for part, one in events.items()}
+    if "validation" not in binned:
+        held = _held_out(binned["train"], experiment.data.validation_share, experiment.seed)
+        binned |= {"train": binned["train"][~held], "validation": binned["train"][held]}
+    return binned
 
 
 def _held_out(train: Binned, share: float, seed: int) -> npt.NDArray[np.bool_]:
@@ -408,70 +426,114 @@ def _held_out(train: Binned, share: float, seed: int) -> npt.NDArray[np.bool_]:
     return held
 
 
-def _read(
-    experiment: Experiment,
-    resolved: dict[str, Any],
-    number: int,
-    binned: dict[Part, Binned],
-    content: str,
-    engine: Engine,
-    show: Progress,
-) -> tuple[Chip, store.Arrays]:
-    """One chip after homeostasis, and its states of all parts: from the cache, or made and kept."""
+@dataclass(frozen=True, eq=False)
+class _Maker:
+    """What it takes to make a chip of an experiment, and its states.
 
-    def made(age: float, like: Chip | None = None) -> Chip:
+    Attributes:
+        experiment, resolved: The experiment, and with its cards.
+        binned, content: Its recordings, and their fingerprint.
+        engine: Engine of the spiking dynamics.
+        show: Called as stages advance.
+    """
+
+    experiment: Experiment
+    resolved: dict[str, Any]
+    binned: dict[Part, Binned]
+    content: str
+    engine: Engine
+    show: Progress
+
+    def chips(self) -> Iterator[tuple[Chip, store.Arrays]]:
+        """All chips after homeostasis and their states of all parts: from the cache, or made and kept."""
+        for first in range(0, self.experiment.chips, CHIPS_AT_ONCE):
+            numbers = range(first, min(first + CHIPS_AT_ONCE, self.experiment.chips))
+            entries = {number: store.load(self.path(number)) for number in numbers}
+            made = self.simulated([number for number in numbers if entries[number] is None])
+            for number, entry in entries.items():
+                yield made[number] if entry is None else (self.restored(number, entry[0]), entry[0])
+
+    def path(self, number: int) -> Path:
+        """Where a chip's states are kept."""
+        stages = ["device", "array", "reservoir", "ageing"]
+        cards = self.resolved["cards"]["device"], self.resolved["cards"]["macro"]
+        code = store.code(
+            "experiment.py", "quantity.py", "rng.py", "counter.py", "device", "array", "reservoir"
+        )
+        upstream = [self.resolved[stage] for stage in stages]
+        key = fingerprint(upstream, cards, self.experiment.seed, number, self.content, self.engine, code)
+        return store.cache_dir() / "states" / key
+
+    def formed(self, number: int) -> Chip:
+        """A chip at the age at which it is fitted."""
+        ageing = self.experiment.ageing
+        return self._at(ageing.trained_at if ageing else self.experiment.device.t_after_programming, number)
+
+    def aged(self, chip: Chip) -> Chip:
+        """The same chip at the age at which it is used."""
+        if self.experiment.ageing is None:
+            return chip
+        return self._at(self.experiment.device.t_after_programming, chip.number, chip)
+
+    def _at(self, age: float, number: int, like: Chip | None = None) -> Chip:
         return make_chip(
-            experiment.reservoir,
-            experiment.device.model_copy(update={"t_after_programming": age}),
-            experiment.array,
-            sensor=binned["train"].sensor,
-            dt=binned["train"].dt,
-            seed=experiment.seed,
+            self.experiment.reservoir,
+            self.experiment.device.model_copy(update={"t_after_programming": age}),
+            self.experiment.array,
+            sensor=self.binned["train"].sensor,
+            dt=self.binned["train"].dt,
+            seed=self.experiment.seed,
             number=number,
             like=like,
         )
 
-    ageing, used_at = experiment.ageing, experiment.device.t_after_programming
-    chip = made(ageing.trained_at if ageing else used_at)
-    stages = ["device", "array", "reservoir", "ageing"]
-    upstream = [*(resolved[stage] for stage in stages), resolved["cards"]["device"]]
-    code = store.code("experiment.py", "quantity.py", "rng.py", "counter.py", "device", "array", "reservoir")
-    key = fingerprint(upstream, resolved["cards"]["macro"], experiment.seed, number, content, engine, code)
-    path = store.cache_dir() / "states" / key
-    entry = store.load(path)
-    if entry is not None:
-        arrays, _ = entry
-        chip = made(used_at, chip) if ageing else chip
+    def restored(self, number: int, arrays: store.Arrays) -> Chip:
+        """A chip at the age of use with the thresholds and converters that it was given once."""
+        chip = self.aged(self.formed(number))
+        liquid, bits = chip.liquid.with_thresholds(arrays["threshold"]), chip.crossbar.adc_bits
         full_scale, *_ = arrays["adc_max"]
-        liquid = chip.liquid.with_thresholds(arrays["threshold"])
-        bits = chip.crossbar.adc_bits
-        return replace(chip, liquid=liquid.with_converter(bits, full_scale) if bits else liquid), arrays
-    homeostasis = experiment.reservoir.homeostasis
-    sample = binned["train"][: homeostasis.n_recordings if homeostasis else 200]
-    done, total = 0, sum(map(len, binned.values()))
+        return replace(chip, liquid=liquid.with_converter(bits, full_scale) if bits else liquid)
 
-    def adapting(done: int, total: int) -> None:
-        show(f"chip {number}: homeostasis", done, total)
+    def simulated(self, numbers: Sequence[int]) -> dict[int, tuple[Chip, store.Arrays]]:
+        """Chips and their states, made together and kept."""
+        if not numbers:
+            return {}
+        binned, ageing, homeostasis = (
+            self.binned,
+            self.experiment.ageing,
+            self.experiment.reservoir.homeostasis,
+        )
+        sample = binned["train"][: homeostasis.n_recordings if homeostasis else 200]
+        name = f"chip {numbers[0]}" if len(numbers) == 1 else f"chips {numbers[0]} to {numbers[-1]}"
+        done, total = 0, len(numbers) * sum(map(len, binned.values()))
 
-    def advance(n: int) -> None:
-        nonlocal done
-        done += n
-        show(f"chip {number}: liquid", done, total)
+        def advance(n: int) -> None:
+            nonlocal done
+            done += n
+            self.show(f"{name}: liquid", done, total)
 
-    arrays = {"rate_before": chip.firing_rates(sample)}
-    chip = chip.calibrated(sample, progress=adapting)
-    reads = chip.reads(len(PARTS) * experiment.reservoir.n_reads)
-    for part in PARTS:
-        if part == "test" and ageing:
-            chip = made(used_at, chip)
-            chip = chip if ageing.thresholds == "frozen" else chip.readapted(sample, progress=adapting)
-            reads = chip.reads(experiment.reservoir.n_reads)
-        states = chip.states(binned[part], reads, use=part, engine=engine, progress=advance)
-        arrays |= {f"x_{part}": states.x, f"n_spikes_{part}": states.n_spikes}
-    arrays |= {"rate_after": chip.firing_rates(sample), "threshold": chip.liquid.threshold}
-    arrays["adc_max"] = np.array([chip.liquid.adc_max])
-    store.save(path, arrays, {"experiment": experiment.name, "chip": number})
-    return chip, arrays
+        def adapting(number: int) -> Callable[[int, int], None]:
+            return lambda passes, all_: self.show(f"chip {number}: homeostasis", passes, all_)
+
+        chips = [self.formed(number) for number in numbers]
+        made: list[store.Arrays] = [{"rate_before": chip.firing_rates(sample)} for chip in chips]
+        chips = [chip.calibrated(sample, progress=adapting(chip.number)) for chip in chips]
+        reads = [chip.reads(len(PARTS) * self.experiment.reservoir.n_reads) for chip in chips]
+        for part in PARTS:
+            if part == "test" and ageing:
+                chips = [self.aged(chip) for chip in chips]
+                if ageing.thresholds == "adapted":
+                    chips = [chip.readapted(sample, progress=adapting(chip.number)) for chip in chips]
+                reads = [chip.reads(self.experiment.reservoir.n_reads) for chip in chips]
+            states = chip_states(chips, binned[part], reads, use=part, engine=self.engine, progress=advance)
+            for arrays, own in zip(made, states, strict=True):
+                arrays |= {f"x_{part}": own.x, f"n_spikes_{part}": own.n_spikes}
+        for chip, arrays in zip(chips, made, strict=True):
+            arrays |= {"rate_after": chip.firing_rates(sample), "threshold": chip.liquid.threshold}
+            arrays["adc_max"] = np.array([chip.liquid.adc_max])
+            meta = {"experiment": self.experiment.name, "chip": chip.number}
+            store.save(self.path(chip.number), arrays, meta)
+        return dict(zip(numbers, zip(chips, made, strict=True), strict=True))
 
 
 def _train(

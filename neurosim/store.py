@@ -7,6 +7,7 @@ of one writer's entry or nothing.
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -52,6 +53,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
                 path.rename(tempfile.mkdtemp(dir=folder))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Let no other process into a block for the same ``path``; a process that dies lets go."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def write_text(path: Path, text: str) -> None:

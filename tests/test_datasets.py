@@ -273,3 +273,18 @@ def test_every_card_names_files_below_the_data_folder_by_https() -> None:
         places = {place for split in card.splits.values() for place in (*split.data, split.labels)}
         assert all(file.url.startswith("https://") and file.name in places for file in card.files)
         assert card.embedded or card.files
+
+
+def test_a_selection_is_known_by_all_that_it_depends_on() -> None:
+    keys = {
+        datasets.select("mnist-saccades", split, n=n, seed=seed, camera=camera).key
+        for split, n, seed, camera in [
+            ("test", 20, 0, None),
+            ("test", 30, 0, None),
+            ("validation", 20, 0, None),
+            ("test", 20, 1, None),
+            ("test", 20, 0, CameraConfig(blur=0.5)),
+        ]
+    }
+    assert len(keys) == 5
+    assert datasets.select("mnist-saccades", "test", n=20).key in keys

@@ -19,7 +19,7 @@ from neurosim.cards import shipped_folder
 from neurosim.errors import CardError, ExperimentError
 from neurosim.events import datasets
 from neurosim.events.binning import BinningConfig, bin_events
-from neurosim.events.types import Events, Sensor
+from neurosim.events.types import Binned, Events, Sensor
 from neurosim.experiment import Experiment, load_experiment, prepare, resolve, run
 from neurosim.reservoir import chip as chip_module
 from neurosim.reservoir import homeostasis as homeostasis_module
@@ -310,8 +310,8 @@ def test_unknown_engine(tiny: Experiment) -> None:
 
 
 def no_simulation(monkeypatch: pytest.MonkeyPatch) -> None:
-    for place in (chip_module, homeostasis_module):
-        monkeypatch.setattr(place, "simulate", lambda *_args, **_options: pytest.fail("simulated again"))
+    for place, name in ((chip_module, "simulate_chips"), (homeostasis_module, "simulate")):
+        monkeypatch.setattr(place, name, lambda *_args, **_options: pytest.fail("simulated again"))
 
 
 def test_second_run_reads_its_states(
@@ -366,13 +366,13 @@ def test_damaged_states_are_made_again(tiny: Experiment, result: Result, file: s
 
 def loaded_with(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
     """Let ``change(events)`` stand for the recordings of the test split."""
-    load = datasets.load
+    split = module._split
 
-    def changed(card: str, split: str, **options: Any) -> Events:
-        events = load(card, split, **options)
-        return change(events) if split == "test" else events
+    def changed(experiment: Experiment, events: dict[Any, Events]) -> dict[str, Binned]:
+        return split(experiment, events | {"test": change(events["test"])})
 
-    monkeypatch.setattr(datasets, "load", changed)
+    monkeypatch.setattr(module, "_split", changed)
+    monkeypatch.setattr(module.kept, "shared", lambda _path, make: make())
 
 
 @fresh
@@ -538,9 +538,10 @@ def aged(toml: Path, *overrides: str) -> tuple[Any, Any]:
     """Chip and states of one chip of the tiny experiment."""
     experiment = load_experiment(toml, overrides)
     prepared = prepare(experiment)
-    return module._read(
-        experiment, resolve(experiment), 0, prepared.binned, prepared.content, "numba", lambda *_: None
+    maker = module._Maker(
+        experiment, resolve(experiment), prepared.binned, prepared.content, "numba", lambda *_: None
     )
+    return next(maker.chips())
 
 
 def test_a_chip_fitted_young_and_used_old(toml: Path) -> None:

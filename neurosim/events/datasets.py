@@ -8,7 +8,7 @@ an interrupted run goes on where it stopped.
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -48,6 +48,31 @@ class _Block:
     make: Callable[[], Events]
 
 
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Recordings of a data set before they are made, see `load`.
+
+    Attributes:
+        card: The data set.
+        blocks: All blocks of the split.
+        chosen: int64 (n,), numbers of the recordings in the split.
+    """
+
+    card: DatasetCard
+    blocks: tuple[_Block, ...]
+    chosen: npt.NDArray[np.int64]
+
+    @property
+    def key(self) -> str:
+        """Hash of all that the recordings depend on."""
+        keys = [block.key for block in self.blocks]
+        return fingerprint(self.card.model_dump(mode="json"), keys, store.digest(self.chosen))
+
+    def load(self, progress: Progress | None = None) -> Events:
+        """The recordings in the order of the data set; memory-mapped."""
+        return _gather(self.blocks, self.chosen, self.card, progress or (lambda _done, _total: None))
+
+
 def data_dir() -> Path:
     """Folder of the data sets: ``$NEUROSIM_DATA``, else ``data`` in the user's cache folder."""
     path = os.environ.get("NEUROSIM_DATA")
@@ -65,7 +90,26 @@ def load(
     camera: CameraConfig | None = None,
     progress: Progress | None = None,
 ) -> Events:
-    """Recordings of one part of a data set.
+    """Recordings of one part of a data set, in its order; memory-mapped.
+
+    Arguments and errors are those of `select`; ``progress`` is called with the number of recordings that are
+    ready and that of all.
+    """
+    chosen = select(card, split, data_dir=data_dir, skip=skip, n=n, seed=seed, camera=camera)
+    return chosen.load(progress)
+
+
+def select(
+    card: DatasetCard | str,
+    split: str,
+    *,
+    data_dir: Path | None = None,
+    skip: int = 0,
+    n: int | None = None,
+    seed: int = 0,
+    camera: CameraConfig | None = None,
+) -> Selection:
+    """Choose recordings of one part of a data set; nothing is read or simulated yet but labels.
 
     Args:
         card: A dataset card, its name, or the path of its TOML file.
@@ -75,10 +119,6 @@ def load(
         n: Number of recordings, evenly over the classes and the first of each; None takes all.
         seed: Seed of the simulated camera.
         camera: Constants of the simulated camera; None is the calibrated default.
-        progress: Called with the number of recordings that are ready and that of all.
-
-    Returns:
-        The recordings in the order of the data set; memory-mapped.
 
     Raises:
         DataNotFoundError: If the files are not there; says where to put them and how to get them.
@@ -98,8 +138,7 @@ def load(
             f"data set '{card.name}', split '{split}': recording {first} has label {labels[first]}, "
             f"the card names {len(card.classes)} classes; add the others to it, or get the file again"
         )
-    chosen = _choose(labels, card.classes, skip, n)
-    return _gather(blocks, chosen, card, progress or (lambda _done, _total: None))
+    return Selection(card, tuple(blocks), _choose(labels, card.classes, skip, n))
 
 
 def places(card: DatasetCard, data_dir: Path | None = None) -> dict[str, Path]:
@@ -213,7 +252,7 @@ def _choose(
 
 
 def _gather(
-    blocks: list[_Block], chosen: npt.NDArray[np.int64], card: DatasetCard, progress: Progress
+    blocks: Sequence[_Block], chosen: npt.NDArray[np.int64], card: DatasetCard, progress: Progress
 ) -> Events:
     """The chosen recordings of all blocks, joined in files so that memory holds one block at a time."""
     parts: list[tuple[Events, npt.NDArray[np.int64]]] = []
