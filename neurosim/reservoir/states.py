@@ -45,7 +45,8 @@ class Readings:
         np.add.at(states, (i, self.segment[t] * self.n_features + self.feature[j]), self.step_weight[t])
 
 
-def _readings(liquid: Liquid, n_steps: int) -> Readings:
+def readings_for(liquid: Liquid, n_steps: int) -> Readings:
+    """How spikes of ``n_steps`` steps add up to states, as the liquid's config says."""
     config = liquid.config.states
     if config.n_segments > n_steps:
         raise ExperimentError(
@@ -104,7 +105,7 @@ def simulate(
             f"recordings have {binned.sensor.n_channels} channels, the liquid {liquid.wiring.inputs.n_pre}; "
             "bin them as those that the liquid was built for"
         )
-    readings = readings or _readings(liquid, binned.n_steps)
+    readings = readings or readings_for(liquid, binned.n_steps)
     match engine:
         case "numba":
             from neurosim.reservoir.numba_engine import run_batch

@@ -1,0 +1,209 @@
+"""The liquid and its projection as a NIR graph, for other simulators and chips.
+
+    input -> w_in -> liquid <-> w_rec,   liquid -> readout -> output
+
+NIR's neurons are differential equations, which importers integrate by Euler's rule at the step they are given:
+
+    LIF      v <- v + (dt/tau) (R I - v)                      tau = dt/(1 - beta), R = 1, weights times tau/dt
+    CubaLIF  i <- i + (dt/tau_syn) (w I - i), v as above       tau_syn = dt/(1 - alpha), w = tau_syn/dt, R = tau/dt
+
+so that ``v <- beta v + I`` and ``i <- alpha i + I`` stand there again, up to rounding. A spike reaches ``w_rec``
+one step after it was fired, as importers run a cycle.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neurosim import store
+from neurosim.errors import ExperimentError, MissingExtraError
+from neurosim.export.projection import Projection
+from neurosim.reservoir import Liquid
+from neurosim.reservoir.states import readings_for
+
+if TYPE_CHECKING:
+    import nir
+
+SCHEMA = "neurosim.nir/1"
+Float = npt.NDArray[np.float32]
+
+EVERY_IMPORTER = "give the importer dt = {dt:g} s: most assume 1e-4 or 1e-3 s and do not read it from the file"
+RECURRENT = (
+    "snnTorch 1.0 imports recurrent graphs wrongly (it feeds the input to w_rec) or not at all, "
+    "sinabs 3.1 not at all; SpikingJelly 2.0 and Norse 1.1 give the same spikes"
+)
+PER_NEURON = "SpikingJelly and snnTorch refuse thresholds that differ: export with one threshold for all"
+NO_LEAK = "SpikingJelly refuses beta = 0 (tau must exceed dt)"
+
+
+@dataclass(frozen=True, eq=False)
+class NirExport:
+    """A graph and what a user must know of it.
+
+    Attributes:
+        graph: The ``nir.NIRGraph``.
+        dropped: What the chip has and the graph has not.
+        warnings: Importers that are known to change the dynamics, and what to tell them.
+    """
+
+    graph: "nir.NIRGraph"
+    dropped: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def to_nir(
+    liquid: Liquid,
+    projection: Projection | None = None,
+    *,
+    n_steps: int,
+    one_threshold: bool = True,
+    origin: dict[str, str] | None = None,
+) -> NirExport:
+    """A liquid, and its projection where NIR can say it, as a graph of standard primitives.
+
+    With a projection, the graph's output is what a step adds to the class scores: the sum over the steps is
+    largest at the answer. Without, and where the projection is dropped, it is the liquid's spikes.
+
+    Args:
+        liquid: Liquid after homeostasis.
+        projection: Trained projection, or None.
+        n_steps: Time steps of a recording.
+        one_threshold: Weights in units of their neuron's threshold, so that all thresholds are 1, as several
+            importers need; False, or thresholds that are all the same: in units of the weights' last bit, of
+            which they are whole numbers.
+        origin: Goes into the metadata (fingerprint, versions, ...).
+
+    Raises:
+        ExperimentError: If NIR cannot say the liquid's dynamics: reset by subtraction, refractory period.
+        MissingExtraError: If ``nir`` is not installed.
+
+    Assumes: importers fire above the threshold or at it; it is raised by one part in 10 million, which no sum of
+        weights meets but by chance, so that both fire alike.
+    Source: docs of NIR 1.0; dynamics as docs/engines.md.
+    """
+    nir = _nir()
+    _refuse(liquid)
+    wiring = liquid.wiring
+    threshold = liquid.threshold.astype(np.float64)
+    same = np.all(threshold == threshold[0])
+    unit = threshold if one_threshold and not same else np.ones(len(threshold))
+    gain = 1.0 if liquid.alpha else 1 / (1 - liquid.beta)
+    inputs, recurrent = (
+        (matrix.T * (gain / unit)[:, None]).astype(np.float32) for matrix in liquid.weights.matrices
+    )
+    nodes: dict[str, Any] = {
+        "input": nir.Input(input_type={"input": np.array([wiring.inputs.n_pre])}),
+        "w_in": nir.Linear(weight=inputs),
+        "liquid": _neurons(nir, liquid, (threshold / unit).astype(np.float32)),
+    }
+    edges = [("input", "w_in"), ("w_in", "liquid")]
+    if wiring.recurrent is not None:
+        nodes["w_rec"] = nir.Linear(weight=recurrent)
+        edges += [("liquid", "w_rec"), ("w_rec", "liquid")]
+    dropped = _dropped(liquid, projection, n_steps)
+    last, size, gives = "liquid", wiring.n_neurons, "spikes"
+    if projection is not None and not any(text.startswith("projection") for text in dropped):
+        weight, bias = _affine(liquid, projection, n_steps)
+        nodes["readout"] = nir.Affine(weight=weight, bias=bias)
+        edges += [("liquid", "readout")]
+        last, size, gives = "readout", len(bias), "scores of a step; their sum over the steps is largest at the answer"
+    nodes["output"] = nir.Output(output_type={"output": np.array([size])})
+    edges += [(last, "output")]
+    warnings = [EVERY_IMPORTER.format(dt=liquid.dt)]
+    warnings += [RECURRENT] if wiring.recurrent is not None else []
+    warnings += [PER_NEURON] if not same and not one_threshold else []
+    warnings += [NO_LEAK] if liquid.beta == 0 else []
+    metadata = {
+        "schema": SCHEMA,
+        "dt": float(liquid.dt),
+        "n_steps": n_steps,
+        "time_unit": "s",
+        "weight_unit": "threshold of the neuron" if unit is threshold else f"{liquid.weights.lsb!r}",
+        "beta": float(liquid.beta),
+        "alpha": float(liquid.alpha),
+        "reset": "zero",
+        "fires": "above the threshold",
+        "delay": "a spike reaches w_rec one step after it was fired",
+        "output": gives,
+        "codes": np.asarray(projection.codes if last == "readout" and projection else [], np.int64),
+        "dropped": "\n".join(dropped),
+        "warnings": "\n".join(warnings),
+        **(origin or {}),
+    }
+    return NirExport(nir.NIRGraph(nodes, edges, metadata=metadata), dropped, tuple(warnings))
+
+
+def write_nir(path: Path, graph: "nir.NIRGraph") -> None:
+    """Write a graph atomically, compressed."""
+    nir = _nir()
+    with store.atomic_path(path) as file:
+        nir.write(file, graph)
+
+
+def _nir() -> Any:
+    try:
+        import nir
+    except ImportError:
+        raise MissingExtraError(
+            "the package 'nir' is not installed; say: pip install 'neurosim-codesign[export]'"
+        ) from None
+    return nir
+
+
+def _refuse(liquid: Liquid) -> None:
+    """Dynamics that NIR has no words for, and without which spikes are others altogether."""
+    if liquid.config.reset == "subtract":
+        raise ExperimentError(
+            "reservoir.reset = 'subtract': NIR's neurons are reset to a value; use reset 'zero', or export "
+            "memory images ('mem')"
+        )
+    if liquid.n_refractory:
+        raise ExperimentError(
+            f"reservoir.t_refractory (={liquid.config.t_refractory:g} s): NIR's neurons have no refractory "
+            "period; set it to 0, or export memory images ('mem')"
+        )
+
+
+def _neurons(nir: Any, liquid: Liquid, threshold: Float) -> Any:
+    """The neurons, every parameter a vector."""
+    one = np.ones_like(threshold)
+    tau, tau_syn = (one * np.float32(liquid.dt / (1 - share)) for share in (liquid.beta, liquid.alpha))
+    common = {
+        "v_leak": 0 * one,
+        "v_reset": 0 * one,
+        "v_threshold": np.nextafter(threshold, np.float32(np.inf)),
+    }
+    if not liquid.alpha:
+        return nir.LIF(tau=tau, r=one, **common)
+    r, w = (one * np.float32(1 / (1 - share)) for share in (liquid.beta, liquid.alpha))
+    return nir.CubaLIF(tau_mem=tau, tau_syn=tau_syn, r=r, w_in=w, **common)
+
+
+def _dropped(liquid: Liquid, projection: Projection | None, n_steps: int) -> tuple[str, ...]:
+    """What the graph leaves out, and why."""
+    readings, states = readings_for(liquid, n_steps), liquid.config.states
+    effects = {
+        "read noise of the cells: NIR has none": liquid.weights.variance_unit > 0,
+        "converters of the columns: NIR has none, the graph adds exact currents": liquid.adc_step > 0,
+    }
+    if projection is not None:
+        effects |= {
+            f"projection: of {readings.n_segments} segments, and NIR knows no time": readings.n_segments > 1,
+            "projection: of traces, and NIR knows no time": states.kind == "trace",
+            "projection: of square roots, which NIR has not": projection.scaling.root,
+            "projection: a hidden layer behind the sum over the steps": len(projection.layers) > 1,
+        }
+    return tuple(text for text, there in effects.items() if there)
+
+
+def _affine(liquid: Liquid, projection: Projection, n_steps: int) -> tuple[Float, Float]:
+    """Weight (n_out, n_neurons) and bias (n_out,) of a step, with the states' scaling folded in."""
+    (weight, bias), *_ = projection.layers
+    readings = readings_for(liquid, n_steps)
+    scaled = weight.astype(np.float64) / projection.scaling.scale.astype(np.float64)[:, None]
+    offset = bias - projection.scaling.mean.astype(np.float64) @ scaled
+    per_spike = scaled[readings.feature] * float(readings.step_weight[0])
+    return per_spike.T.astype(np.float32), (offset / n_steps).astype(np.float32)
