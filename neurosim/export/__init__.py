@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EXPORTERS", "export"]
 
-# By name, because some need packages that others do not. Each is called with a design and the file or folder to
-# write, and returns what it wrote.
+# By name, because some need packages that others do not. Each is called with a design and the file or
+# folder to write, and returns what it wrote.
 EXPORTERS = {
     "macro": "neurosim.export.macro:write_macro",
     "csv": "neurosim.export.tables:write_csv",
