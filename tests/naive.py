@@ -131,7 +131,7 @@ def fixed_lif(
     subtract: bool = False,
     n_refractory: int = 0,
 ) -> list[list[int]]:
-    """Spikes of one recording in Python's integers, which have no width; ``adc``: factor, shift, largest code."""
+    """Spikes of one recording in Python's integers; ``adc``: factor, shift and largest code."""
     top = 2 ** (membrane_bits - 1) - 1
     n = len(threshold)
     v, synapse, frozen, before = [0] * n, [0] * n, [0] * n, [0] * n

@@ -16,6 +16,9 @@ __all__ = ["EXPORTERS", "export"]
 EXPORTERS = {
     "macro": "neurosim.export.macro:write_macro",
     "csv": "neurosim.export.tables:write_csv",
+    "nir": "neurosim.export.nir:write_nir",
+    "mem": "neurosim.export.memory:write_memory",
+    "spice": "neurosim.export.netlist:write_spice",
 }
 
 

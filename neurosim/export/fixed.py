@@ -1,9 +1,10 @@
 """A chip in whole numbers: weights, thresholds, leak and projection at chosen word widths.
 
-    acc  = sum of q over active rows            I = acc, or the converter's code (acc m + 2^(s-1)) >> s, clipped
-    v    = (v leak + 2^(s-1)) >> s  + (I << F)   fires where v > threshold
+    acc = sum of the weights of active rows
+    I   = acc, or the converter's code: (acc m + 2^(s-1)) >> s, clipped
+    v   = ((v leak + 2^(s-1)) >> s) + (I << F);   a neuron fires where v > threshold
 
-F bits of the membrane stand behind the point. Here floats are turned into integers; `golden` runs them.
+F bits of the membrane stand behind the point. Here floats become integers; `golden` runs them.
 """
 
 from dataclasses import dataclass, replace
@@ -69,8 +70,8 @@ class FixedPoint:
         inputs, recurrent: Weights; a side without synapses has empty tables.
         threshold: (n_neurons,) [2^-fraction_bits of a unit]; the membrane must exceed it.
         fraction_bits: Bits of the membrane behind the point.
-        leak, synapse_leak: Multipliers of membrane and synaptic current, over 2^leak_bits; no synaptic current
-            is kept where the second is 0.
+        leak, synapse_leak: Multipliers of membrane and synaptic current, over 2^leak_bits; 0 in place of the
+            second: a current lasts one step.
         leak_bits: Shift behind these products.
         adc_multiplier, adc_bits, adc_max: Factor and shift that make a sum a code, and the largest code; 0
             where the converter is ideal.
@@ -256,7 +257,8 @@ def _peak(liquid: Liquid, current: int, n_steps: int) -> int:
 def _fits(what: str, bits: int) -> None:
     if bits > WORD:
         raise OutOfRangeError(
-            f"{what} needs {bits} bits, more than {WORD}: lower fraction_bits or leak_bits, or take int8 weights"
+            f"{what} needs {bits} bits, more than {WORD}: lower fraction_bits or leak_bits, or "
+            "take int8 weights"
         )
 
 
@@ -285,13 +287,15 @@ def _projected(fixed: FixedPoint, projection: Projection, state_unit: float) -> 
     if integer.root or integer.unit != state_unit:
         if largest >= MAX_STATE:
             raise OutOfRangeError(
-                f"a state may reach {largest} units, the table before the projection has {MAX_STATE} entries: "
-                "lower state_bits, n_steps or states.pool"
+                f"a state may reach {largest} units, and the table before the projection has {MAX_STATE} "
+                "entries: lower state_bits, n_steps or states.pool"
             )
         enters = integer.inputs(np.arange(largest + 1) * state_unit)
         largest = int(enters.max())
     for layer in integer.layers:
-        bound = int((np.abs(layer.weight).astype(np.float64).sum(axis=0) * largest + np.abs(layer.bias)).max())
+        bound = int(
+            (np.abs(layer.weight).astype(np.float64).sum(axis=0) * largest + np.abs(layer.bias)).max()
+        )
         _fits("a sum of the projection", bound.bit_length() + 1)
         largest = bound >> layer.shift
     return replace(fixed, enters=enters, layers=integer.layers, codes=projection.codes)

@@ -91,7 +91,9 @@ def project(fixed: FixedPoint, states: Ints) -> Ints:
     """Scores (n, n_classes) of the states (n, n_states)."""
     x = fixed.enters[states] if len(fixed.enters) else states
     for i, layer in enumerate(fixed.layers):
-        x = (np.maximum(x, 0) >> fixed.layers[i - 1].shift if i else x) @ layer.weight.astype(np.int64) + layer.bias
+        x = (np.maximum(x, 0) >> fixed.layers[i - 1].shift if i else x) @ layer.weight.astype(
+            np.int64
+        ) + layer.bias
     return x if fixed.layers else x[:, :0]
 
 

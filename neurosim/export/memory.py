@@ -1,4 +1,4 @@
-"""Memory images for a controller or a testbench: $readmemh files, a manifest, and the Verilog that reads them."""
+"""Memory images for a controller or a testbench: $readmemh files, a manifest, and Verilog that reads them."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,12 @@ import numpy.typing as npt
 from neurosim import store
 from neurosim.errors import ExperimentError, MissingExtraError
 from neurosim.events.types import Binned
-from neurosim.export.fixed import FixedPoint, Table
+from neurosim.export.fixed import FixedPoint, Table, fix
 from neurosim.export.golden import Answers, run_golden
+from neurosim.reservoir.states import readings_for
+
+if TYPE_CHECKING:
+    from neurosim.export.design import Design
 
 SCHEMA = "neurosim.mem/1"
 VERILOG = ("liquid_core.v", "liquid_tb.v")
@@ -57,7 +61,34 @@ class Image:
         return "".join(f"{int(word) & mask:0{digits}x}\n" for word in self.words.ravel())
 
 
-def export_memory(
+def write_memory(design: "Design", out: Path) -> list[Path]:
+    """Write a design as a folder of memory images, at the default word widths (see `save_memory`)."""
+    liquid, vectors = design.chip.liquid, design.vectors
+    fixed = fix(
+        liquid,
+        design.projection,
+        readings_for(liquid, design.n_steps),
+        max_count=vectors.binned.max_count,
+    )
+    save_memory(
+        out,
+        fixed,
+        vectors.binned,
+        agreement=agreement(fixed, vectors.binned, vectors.spikes, vectors.answer),
+        origin={
+            "name": design.experiment.name,
+            "fingerprint": design.fingerprint,
+            "chip": design.chip.number,
+            "seed": design.chip.seed,
+            "versions": design.versions,
+            "classes": list(design.classes),
+            "dt": design.liquid.dt,
+        },
+    )
+    return [out]
+
+
+def save_memory(
     path: Path, fixed: FixedPoint, binned: Binned, *, agreement: dict[str, Any], origin: dict[str, Any]
 ) -> Answers:
     """Write a folder of images, test vectors, Verilog and ``manifest.json`` (docs/formats.md).
@@ -78,7 +109,8 @@ def export_memory(
     """
     if len(fixed.layers) > 2:
         raise ExperimentError(
-            f"a projection of {len(fixed.layers)} layers; the core computes one or two: use kind 'linear' or 'mlp'"
+            f"a projection of {len(fixed.layers)} layers; the core computes one or two: use kind "
+            "'linear' or 'mlp'"
         )
     answers = run_golden(fixed, binned)
     memories = images(fixed)
@@ -154,7 +186,7 @@ def simulate_verilog(path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.
     """Run an exported folder's test vectors through its core in Icarus Verilog.
 
     Args:
-        path: Folder of `export_memory`.
+        path: Folder of `save_memory`.
 
     Returns:
         Spikes, uint8 (n_recordings * n_steps, n_neurons); places of the largest scores, int64
@@ -165,16 +197,23 @@ def simulate_verilog(path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.
         ExperimentError: If it does not accept the core.
     """
     if not (shutil.which("iverilog") and shutil.which("vvp")):
-        raise MissingExtraError("Icarus Verilog (iverilog, vvp) is not installed; on Debian: apt install iverilog")
+        raise MissingExtraError(
+            "Icarus Verilog (iverilog, vvp) is not installed; on Debian: apt install iverilog"
+        )
     with TemporaryDirectory() as scratch:
         program = Path(scratch) / "liquid"
         sources = [f"-I{path.resolve()}", *(str((path / name).resolve()) for name in reversed(VERILOG))]
         folder = Path(scratch) / "run"
         shutil.copytree(path, folder)  # the testbench writes beside what it reads
-        for command in (["iverilog", "-g2005", "-Wall", "-o", str(program), *sources], ["vvp", "-N", str(program)]):
+        for command in (
+            ["iverilog", "-g2005", "-Wall", "-o", str(program), *sources],
+            ["vvp", "-N", str(program)],
+        ):
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
             if done.returncode:
-                raise ExperimentError(f"{command[0]} on {path}: {(done.stderr or done.stdout).strip()[-500:]}")
+                raise ExperimentError(
+                    f"{command[0]} on {path}: {(done.stderr or done.stdout).strip()[-500:]}"
+                )
         lines = (folder / "observed.txt").read_text(encoding="ascii").split("\n")[:-1]
     n_neurons = json.loads((path / "manifest.json").read_text(encoding="utf-8"))["constants"]["N_NEURONS"]
     rows = [int(line, 16) for line in lines if not line.startswith("answer")]
@@ -253,15 +292,22 @@ def _vectors(fixed: FixedPoint, binned: Binned, answers: Answers) -> dict[str, I
     channels, ends = binned.packed()
     words = [int.from_bytes(row.tobytes(), "little") for row in _packed_bits(answers.spikes)]
     out = {
-        "event_ptr": Image(ends, "first event of a step; the last word ends the last step", "recording, step"),
+        "event_ptr": Image(
+            ends, "first event of a step; the last word ends the last step", "recording, step"
+        ),
         "event_channel": Image(channels, "active channel", "event", width=16),
         "spikes": Image(
-            np.array(words, object), "spikes, neuron 0 in the lowest bit", "recording, step", width=fixed.n_neurons
+            np.array(words, object),
+            "spikes, neuron 0 in the lowest bit",
+            "recording, step",
+            width=fixed.n_neurons,
         ),
     }
     if fixed.layers:
         out["score"] = Image(answers.scores, "score of an answer", "recording, answer", True, 64)
-        out["answer"] = Image(answers.answer, "answer with the largest score, the first of equals", "recording", width=16)
+        out["answer"] = Image(
+            answers.answer, "answer with the largest score, the first of equals", "recording", width=16
+        )
     return out
 
 

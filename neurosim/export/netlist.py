@@ -5,15 +5,21 @@ import shutil
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from neurosim import store
-from neurosim.array.wires import Array, Wires
+from neurosim.array.irdrop import WiresConfig
+from neurosim.array.wires import Array, Wires, solve
 from neurosim.errors import ExperimentError, MissingExtraError, OutOfRangeError, ShapeError
 
+if TYPE_CHECKING:
+    from neurosim.export.design import Design
+
 MAX_CELLS = 64 * 64  # ngspice solves a few thousand nodes in seconds
+CORNER = 32  # lines of the tile that an export cuts out
 
 
 def netlist(
@@ -22,9 +28,9 @@ def netlist(
     """SPICE of one read of a tile, the network of `neurosim.array.wires`.
 
     Word node (i, j) is ``w_i_j``, bit node ``b_i_j``, cell ``Rc_i_j``; the driver of row i is ``Vr_i`` behind
-    node ``s_i``; column j ends in the 0 V source ``Vc_j``, whose current is the column's. A resistance of 0 is
-    a 0 V source. Cells of 0 S, and rows that are not active, are left out. An operating point, printed by
-    column; plain SPICE but for the ``.control`` block, which is ngspice's.
+    node ``s_i``; column j ends in the 0 V source ``Vc_j``, whose current is the column's. Instead of a
+    resistance of 0 stands a 0 V source; cells of 0 S and rows that are not active are left out. It prints the
+    operating point by column, and is plain SPICE but for the ``.control`` block, which is ngspice's.
 
     Args:
         g: Conductances [S], (rows, cols), 0 or more.
@@ -39,14 +45,18 @@ def netlist(
     """
     cells, volts = np.asarray(g, np.float64), np.asarray(v, np.float64)
     if cells.ndim != 2 or volts.shape != cells.shape[:1]:
-        raise ShapeError(f"conductances of shape {cells.shape} and voltages of shape {volts.shape}; give (rows, cols) "
-                         "and (rows,)")
+        raise ShapeError(
+            f"conductances of shape {cells.shape} and voltages of shape {volts.shape}; give (rows, cols) "
+            "and (rows,)"
+        )
     if cells.size > MAX_CELLS:
         raise OutOfRangeError(
             f"{cells.size} cells; a netlist has at most {MAX_CELLS}: cut a smaller tile out, e.g. 32 x 32"
         )
     if not (np.isfinite(cells).all() and np.isfinite(volts).all() and cells.size and cells.min() >= 0):
-        raise OutOfRangeError("every cell needs a conductance of 0 or more [S], every row a voltage, all finite")
+        raise OutOfRangeError(
+            "every cell needs a conductance of 0 or more [S], every row a voltage, all finite"
+        )
     on = np.ones(len(cells), np.bool_) if active is None else np.asarray(active)
     if on.shape != volts.shape or on.dtype != np.bool_:
         raise ShapeError(f"active rows are {on.dtype} of shape {on.shape}; give bool ({len(volts)},)")
@@ -62,21 +72,51 @@ def netlist(
             wire(f"w_{i}_{j}", f"w_{i}_{j - 1}", f"w_{i}_{j}", wires.r_row)
         if wires.drive == "both" and wires.r_row + wires.r_source:
             wire(f"f_{i}", f"w_{i}_{n - 1}", f"s_{i}", wires.r_row + wires.r_source)
-        lines += [f"Rc_{i}_{j} w_{i}_{j} b_{i}_{j} {float(1 / cells[i, j])!r}" for j in np.flatnonzero(cells[i])]
+        lines += [
+            f"Rc_{i}_{j} w_{i}_{j} b_{i}_{j} {float(1 / cells[i, j])!r}" for j in np.flatnonzero(cells[i])
+        ]
     for j in range(n):
         for i in range(m - 1):
             wire(f"b_{i}_{j}", f"b_{i}_{j}", f"b_{i + 1}_{j}", wires.r_col)
         wire(f"b_{m - 1}_{j}", f"b_{m - 1}_{j}", f"g_{j}", wires.r_col + wires.r_sense)
         lines.append(f"Vc_{j} g_{j} 0 0")
     prints = "\n".join(f"print i(vc_{j})" for j in range(n))
-    return "\n".join(
-        [*lines, ".options reltol=1e-12 abstol=1e-18 vntol=1e-15 gmin=1e-30", ".control", "set numdgt=15", "op", prints]
-    ) + "\nquit\n.endc\n.end\n"
+    return (
+        "\n".join(
+            [
+                *lines,
+                ".options reltol=1e-12 abstol=1e-18 vntol=1e-15 gmin=1e-30",
+                ".control",
+                "set numdgt=15",
+                "op",
+                prints,
+            ]
+        )
+        + "\nquit\n.endc\n.end\n"
+    )
 
 
-def write_netlist(path: Path, text: str) -> None:
-    """Write a netlist atomically."""
-    store.write_text(path, text)
+def write_spice(design: "Design", out: Path) -> list[Path]:
+    """Write the first cells of a design's first tile as a netlist, all rows read at once.
+
+    At most ``CORNER`` word and bit lines, as a tile of their own, with the wires of the experiment or, where
+    it has none, of the macro card. The currents that neurosim expects stand in comments.
+    """
+    crossbar, layout = design.chip.crossbar, design.layout
+    used = layout.used[0]
+    shape = tuple(int(np.flatnonzero(used.any(axis=axis)).max()) + 1 for axis in (1, 0))
+    rows, cols = (min(size, CORNER) for size in shape)
+    g = np.asarray(layout.on_tiles(design.target, 0.0)[0, :rows, :cols], np.float64)
+    v = np.full(rows, crossbar.macro.v_read.value)
+    wires = (crossbar.wires or WiresConfig()).resistances(crossbar.macro)
+    expected = solve(g, v, wires, tol=1e-12)[0]
+    text = netlist(
+        g, v, wires, title=f"{design.experiment.name} chip {design.chip.number} {design.fingerprint}"
+    )
+    first, rest = text.split("\n", 1)
+    notes = "".join(f"* expected i(vc_{j}) = {float(i)!r}\n" for j, i in enumerate(expected))
+    store.write_text(out, f"{first}\n{notes}{rest}")
+    return [out]
 
 
 def run_spice(text: str) -> Array:
@@ -91,8 +131,12 @@ def run_spice(text: str) -> Array:
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / "tile.cir"
         path.write_text(text, encoding="ascii")
-        done = subprocess.run(["ngspice", "-b", str(path)], cwd=scratch, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["ngspice", "-b", str(path)], cwd=scratch, capture_output=True, text=True, check=False
+        )
     found = dict(re.findall(r"i\(vc_(\d+)\) = (\S+)", done.stdout))
     if not found or set(found) != {str(j) for j in range(len(found))}:
-        raise ExperimentError(f"ngspice did not solve the circuit: {(done.stderr or done.stdout).strip()[-500:]}")
+        raise ExperimentError(
+            f"ngspice did not solve the circuit: {(done.stderr or done.stdout).strip()[-500:]}"
+        )
     return np.array([float(found[str(j)]) for j in range(len(found))])

@@ -2,16 +2,19 @@
 
     input -> w_in -> liquid <-> w_rec,   liquid -> readout -> output
 
-NIR's neurons are differential equations, which importers integrate by Euler's rule at the step they are given:
+NIR's neurons are differential equations, which importers integrate by Euler's rule at the step they are told:
 
-    LIF      v <- v + (dt/tau) (R I - v)                      tau = dt/(1 - beta), R = 1, weights times tau/dt
-    CubaLIF  i <- i + (dt/tau_syn) (w I - i), v as above       tau_syn = dt/(1 - alpha), w = tau_syn/dt, R = tau/dt
+    LIF      v <- v + (dt/tau) (R I - v)              tau = dt/(1 - beta), R = 1, weights times tau/dt
+    CubaLIF  i <- i + (dt/tau_syn) (w I - i), v <- v + (dt/tau) (R i - v)
+             tau_syn = dt/(1 - alpha), w = tau_syn/dt, R = tau/dt
 
-so that ``v <- beta v + I`` and ``i <- alpha i + I`` stand there again, up to rounding. A spike reaches ``w_rec``
-one step after it was fired, as importers run a cycle.
+so that ``v <- beta v + I`` and ``i <- alpha i + I`` stand there again, up to rounding. Importers run a cycle
+with a delay of one step, so that spikes reach ``w_rec`` when they should.
 """
 
+import warnings
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,16 +30,24 @@ from neurosim.reservoir.states import readings_for
 if TYPE_CHECKING:
     import nir
 
+    from neurosim.export.design import Design
+
 SCHEMA = "neurosim.nir/1"
 Float = npt.NDArray[np.float32]
 
-EVERY_IMPORTER = "give the importer dt = {dt:g} s: most assume 1e-4 or 1e-3 s and do not read it from the file"
+EVERY_IMPORTER = (
+    "give the importer dt = {dt:g} s: most assume 1e-4 or 1e-3 s and do not read it from the file"
+)
 RECURRENT = (
     "snnTorch 1.0 imports recurrent graphs wrongly (it feeds the input to w_rec) or not at all, "
     "sinabs 3.1 not at all; SpikingJelly 2.0 and Norse 1.1 give the same spikes"
 )
 PER_NEURON = "SpikingJelly and snnTorch refuse thresholds that differ: export with one threshold for all"
 NO_LEAK = "SpikingJelly refuses beta = 0 (tau must exceed dt)"
+
+
+class ExportWarning(UserWarning):
+    """A format cannot say all of a design, or some of its readers misread it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +71,7 @@ def to_nir(
     *,
     n_steps: int,
     one_threshold: bool = True,
-    origin: dict[str, str] | None = None,
+    origin: dict[str, Any] | None = None,
 ) -> NirExport:
     """A liquid, and its projection where NIR can say it, as a graph of standard primitives.
 
@@ -80,8 +91,8 @@ def to_nir(
         ExperimentError: If NIR cannot say the liquid's dynamics: reset by subtraction, refractory period.
         MissingExtraError: If ``nir`` is not installed.
 
-    Assumes: importers fire above the threshold or at it; it is raised by one part in 10 million, which no sum of
-        weights meets but by chance, so that both fire alike.
+    Assumes: importers fire above the threshold or at it; it is raised by its last bit, to a number that sums
+        of weights meet by chance only, so that both fire alike.
     Source: docs of NIR 1.0; dynamics as docs/engines.md.
     """
     nir = _nir()
@@ -109,13 +120,17 @@ def to_nir(
         weight, bias = _affine(liquid, projection, n_steps)
         nodes["readout"] = nir.Affine(weight=weight, bias=bias)
         edges += [("liquid", "readout")]
-        last, size, gives = "readout", len(bias), "scores of a step; their sum over the steps is largest at the answer"
+        last, size, gives = (
+            "readout",
+            len(bias),
+            "scores of a step; their sum over the steps is largest at the answer",
+        )
     nodes["output"] = nir.Output(output_type={"output": np.array([size])})
     edges += [(last, "output")]
-    warnings = [EVERY_IMPORTER.format(dt=liquid.dt)]
-    warnings += [RECURRENT] if wiring.recurrent is not None else []
-    warnings += [PER_NEURON] if not same and not one_threshold else []
-    warnings += [NO_LEAK] if liquid.beta == 0 else []
+    beware = [EVERY_IMPORTER.format(dt=liquid.dt)]
+    beware += [RECURRENT] if wiring.recurrent is not None else []
+    beware += [PER_NEURON] if not same and not one_threshold else []
+    beware += [NO_LEAK] if liquid.beta == 0 else []
     metadata = {
         "schema": SCHEMA,
         "dt": float(liquid.dt),
@@ -130,13 +145,34 @@ def to_nir(
         "output": gives,
         "codes": np.asarray(projection.codes if last == "readout" and projection else [], np.int64),
         "dropped": "\n".join(dropped),
-        "warnings": "\n".join(warnings),
+        "warnings": "\n".join(beware),
         **(origin or {}),
     }
-    return NirExport(nir.NIRGraph(nodes, edges, metadata=metadata), dropped, tuple(warnings))
+    return NirExport(nir.NIRGraph(nodes, edges, metadata=metadata), dropped, tuple(beware))
 
 
-def write_nir(path: Path, graph: "nir.NIRGraph") -> None:
+def write_nir(design: "Design", out: Path) -> list[Path]:
+    """Write a design as a NIR file; warns of what the graph leaves out and of importers that change it."""
+    made = to_nir(
+        design.chip.liquid,
+        design.projection,
+        n_steps=design.n_steps,
+        origin={
+            "name": design.experiment.name,
+            "fingerprint": design.fingerprint,
+            "chip": design.chip.number,
+            "seed": design.chip.seed,
+            "neurosim": version("neurosim-codesign"),
+            "classes": "\n".join(design.classes),
+        },
+    )
+    for text in (*(f"not in the graph: {text}" for text in made.dropped), *made.warnings):
+        warnings.warn(text, ExportWarning, stacklevel=2)
+    save_nir(out, made.graph)
+    return [out]
+
+
+def save_nir(path: Path, graph: "nir.NIRGraph") -> None:
     """Write a graph atomically, compressed."""
     nir = _nir()
     with store.atomic_path(path) as file:
