@@ -40,7 +40,7 @@ def stepped(module: Any, binned: Binned) -> Any:
     with torch.no_grad():
         for t in range(binned.n_steps):
             y, state = module(x[:, t], state)
-            out.append(y)
+            out.append(y[0] if isinstance(y, tuple) else y)
     return torch.stack(out, 1).numpy()
 
 
@@ -107,6 +107,22 @@ def test_every_topology_is_executed(topology: str, consumer: str, tmp_path: Path
     assert ours is not None
     assert ours.sum() > 20
     assert_array_equal(CONSUMERS[consumer](written(made.graph, tmp_path), binned, liquid.dt), ours)
+
+
+def test_snntorch_runs_a_liquid_without_recurrence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At its own step of 0.1 ms, for which the graph can be written."""
+    pytest.importorskip("nirtorch", reason="NIRTorch is not installed (make peers)")
+    from snntorch.import_nir import import_from_nir
+
+    liquid, binned = liquid_of(config_of("shared")), recordings(8, max_count=2)
+    graph = written(to_nir(liquid, n_steps=binned.n_steps, dt=1e-4).graph, tmp_path)
+    ours = simulate(liquid, binned, spikes=True).spikes
+    assert ours is not None
+    assert ours.sum() > 100
+    assert_array_equal(stepped(import_from_nir(graph), binned), ours)
+    assert "w_scale" in capsys.readouterr().out
 
 
 @consumers

@@ -13,7 +13,7 @@ with a delay of one step, so that spikes reach ``w_rec`` when they should.
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim import store
-from neurosim.errors import ExperimentError, MissingExtraError
+from neurosim.errors import ExperimentError, MissingExtraError, OutOfRangeError
 from neurosim.export.projection import Projection
-from neurosim.reservoir import Liquid
+from neurosim.reservoir import Liquid, simulate
 from neurosim.reservoir.states import readings_for
 
 if TYPE_CHECKING:
@@ -33,10 +33,12 @@ if TYPE_CHECKING:
     from neurosim.export.design import Design
 
 SCHEMA = "neurosim.nir/1"
+MAX_WEIGHTS = 1 << 28  # of a dense matrix, 1 GiB as float32
 Float = npt.NDArray[np.float32]
 
 EVERY_IMPORTER = (
-    "give the importer dt = {dt:g} s: most assume 1e-4 or 1e-3 s and do not read it from the file"
+    "give the importer dt = {dt:g} s, which none reads from the file: Norse assumes 1e-3 s, SpikingJelly "
+    "1e-4 s, and snnTorch 1.0 takes nothing else than 1e-4 s"
 )
 RECURRENT = (
     "snnTorch 1.0 imports recurrent graphs wrongly (it feeds the input to w_rec) or not at all, "
@@ -71,6 +73,7 @@ def to_nir(
     *,
     n_steps: int,
     one_threshold: bool = True,
+    dt: float | None = None,
     origin: dict[str, Any] | None = None,
 ) -> NirExport:
     """A liquid, and its projection where NIR can say it, as a graph of standard primitives.
@@ -85,30 +88,47 @@ def to_nir(
         one_threshold: Weights in units of their neuron's threshold, so that all thresholds are 1, as several
             importers need; False, or thresholds that are all the same: in units of the weights' last bit, of
             which they are whole numbers.
+        dt: Step that the graph is written for [s], whatever the recordings' is: time constants follow it, and
+            spikes stay the same; None: the recordings'.
         origin: Goes into the metadata (fingerprint, versions, ...).
 
     Raises:
         ExperimentError: If NIR cannot say the liquid's dynamics: reset by subtraction, refractory period.
+        OutOfRangeError: If a matrix would be too large.
         MissingExtraError: If ``nir`` is not installed.
 
-    Assumes: importers fire above the threshold or at it; it is raised by its last bit, to a number that sums
-        of weights meet by chance only, so that both fire alike.
+    Assumes: importers fire above the threshold or at it. It is raised by half its last bit (by one, where it
+        is not 1 for all), so that a sum of weights that meets it fires nobody in either. Importers round in
+        other places than our kernel, by some 2e-7 of the threshold: a membrane as near as that, one in some
+        10^7, may go either way, and with it all that follows in that recording of a recurrent liquid.
     Source: docs of NIR 1.0; dynamics as docs/engines.md.
     """
     nir = _nir()
     _refuse(liquid)
+    dt = liquid.dt if dt is None else dt
     wiring = liquid.wiring
-    threshold = liquid.threshold.astype(np.float64)
-    same = np.all(threshold == threshold[0])
-    unit = threshold if one_threshold and not same else np.ones(len(threshold))
-    gain = 1.0 if liquid.alpha else 1 / (1 - liquid.beta)
+    n_weights = wiring.n_neurons * max(wiring.inputs.n_pre, wiring.n_neurons if wiring.recurrent else 0)
+    if n_weights > MAX_WEIGHTS:
+        raise OutOfRangeError(
+            f"{n_weights:,} weights in one matrix of the graph, at most {MAX_WEIGHTS:,}: take fewer "
+            "neurons or a smaller sensor, or export memory images ('mem'), which are sparse"
+        )
+    # the first number above the threshold fires in importers that compare with > and in those with >=
+    fires = np.nextafter(liquid.threshold, np.float32(np.inf))
+    same = np.all(fires == fires[0])
+    scaled = one_threshold and not same
+    unit = (liquid.threshold.astype(np.float64) + fires) / 2 if scaled else np.ones(len(fires))
+    beta, alpha = (
+        float(np.float32(share)) for share in (liquid.beta, liquid.alpha)
+    )  # as the kernel has them
+    gain = 1.0 if alpha else 1 / (1 - beta)
     inputs, recurrent = (
         (matrix.T * (gain / unit)[:, None]).astype(np.float32) for matrix in liquid.weights.matrices
     )
     nodes: dict[str, Any] = {
         "input": nir.Input(input_type={"input": np.array([wiring.inputs.n_pre])}),
         "w_in": nir.Linear(weight=inputs),
-        "liquid": _neurons(nir, liquid, (threshold / unit).astype(np.float32)),
+        "liquid": _neurons(nir, beta, alpha, np.ones_like(fires) if scaled else fires, dt),
     }
     edges = [("input", "w_in"), ("w_in", "liquid")]
     if wiring.recurrent is not None:
@@ -127,18 +147,18 @@ def to_nir(
         )
     nodes["output"] = nir.Output(output_type={"output": np.array([size])})
     edges += [(last, "output")]
-    beware = [EVERY_IMPORTER.format(dt=liquid.dt)]
+    beware = [EVERY_IMPORTER.format(dt=dt)]
     beware += [RECURRENT] if wiring.recurrent is not None else []
     beware += [PER_NEURON] if not same and not one_threshold else []
     beware += [NO_LEAK] if liquid.beta == 0 else []
     metadata = {
         "schema": SCHEMA,
-        "dt": float(liquid.dt),
+        "dt": float(dt),
         "n_steps": n_steps,
         "time_unit": "s",
-        "weight_unit": "threshold of the neuron" if unit is threshold else f"{liquid.weights.lsb!r}",
-        "beta": float(liquid.beta),
-        "alpha": float(liquid.alpha),
+        "weight_unit": "threshold of the neuron" if scaled else f"{liquid.weights.lsb!r}",
+        "beta": beta,
+        "alpha": alpha,
         "reset": "zero",
         "fires": "above the threshold",
         "delay": "a spike reaches w_rec one step after it was fired",
@@ -152,7 +172,14 @@ def to_nir(
 
 
 def write_nir(design: "Design", out: Path) -> list[Path]:
-    """Write a design as a NIR file; warns of what the graph leaves out and of importers that change it."""
+    """Write a design as a NIR file; warns of what the graph leaves out and of importers that change it.
+
+    What converters that are left out cost is counted on the test vectors: ``spikes`` and ``spikes_differ`` in
+    the metadata.
+    """
+    bare = replace(design.liquid, adc_step=0.0, adc_max=0.0, adc_errors=None)
+    spikes = simulate(bare, design.vectors.binned, spikes=True).spikes
+    differ = int(np.count_nonzero(spikes != design.vectors.spikes))
     made = to_nir(
         design.chip.liquid,
         design.projection,
@@ -164,9 +191,17 @@ def write_nir(design: "Design", out: Path) -> list[Path]:
             "seed": design.chip.seed,
             "neurosim": version("neurosim-codesign"),
             "classes": "\n".join(design.classes),
+            "spikes": int(design.vectors.spikes.sum()),
+            "spikes_differ": differ,
         },
     )
-    for text in (*(f"not in the graph: {text}" for text in made.dropped), *made.warnings):
+    notes = [f"not in the graph: {text}" for text in made.dropped]
+    if differ:
+        notes.append(
+            f"without converters {differ} spikes differ from the {design.vectors.spikes.sum()} of the test "
+            "vectors; for none, export a design with array.adc_bits = 0"
+        )
+    for text in (*notes, *made.warnings):
         warnings.warn(text, ExportWarning, stacklevel=2)
     save_nir(out, made.graph)
     return [out]
@@ -203,19 +238,26 @@ def _refuse(liquid: Liquid) -> None:
         )
 
 
-def _neurons(nir: Any, liquid: Liquid, threshold: Float) -> Any:
+def _neurons(nir: Any, beta: float, alpha: float, threshold: Float, dt: float) -> Any:
     """The neurons, every parameter a vector."""
     one = np.ones_like(threshold)
-    tau, tau_syn = (one * np.float32(liquid.dt / (1 - share)) for share in (liquid.beta, liquid.alpha))
+    tau, tau_syn = (one * _time_constant(share, dt) for share in (beta, alpha))
     common = {
         "v_leak": 0 * one,
         "v_reset": 0 * one,
-        "v_threshold": np.nextafter(threshold, np.float32(np.inf)),
+        "v_threshold": threshold,
     }
-    if not liquid.alpha:
+    if not alpha:
         return nir.LIF(tau=tau, r=one, **common)
-    r, w = (one * np.float32(1 / (1 - share)) for share in (liquid.beta, liquid.alpha))
+    r, w = (one * np.float32(1 / (1 - share)) for share in (beta, alpha))
     return nir.CubaLIF(tau_mem=tau, tau_syn=tau_syn, r=r, w_in=w, **common)
+
+
+def _time_constant(share: float, dt: float) -> np.float32:
+    """The tau for which dt times 1/tau, in float32 as importers compute it, is nearest to 1 - share."""
+    near = np.float32(dt / (1 - share))
+    taus = [near + np.float32(k) * np.spacing(near) for k in range(-4, 5)]
+    return min(taus, key=lambda tau: abs(float(np.float32(dt) * (np.float32(1) / tau)) - (1 - share)))
 
 
 def _dropped(liquid: Liquid, projection: Projection | None, n_steps: int) -> tuple[str, ...]:
