@@ -27,6 +27,8 @@ HEAD = 512  # bytes before the HDF5 data, which HDF5 calls the user block
 # a deflated chunk is at most so many times smaller than what it holds
 RATIO = 1032
 FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
+# 1.8 is old enough for every reader and the first whose structures carry check sums
+LIBVER = ("v108", "v110")
 CHUNK = 512  # lines of a chunk
 LEVEL = 4  # of deflation: 9 takes four times as long for 1 % less
 
@@ -75,8 +77,7 @@ def write_file(
         arrays: Values and unit by name.
     """
     with atomic_path(path) as tmp:
-        # 1.8 is old enough for every reader and the first whose structures carry check sums
-        with h5py.File(tmp, "w", libver=("v108", "v110"), userblock_size=HEAD) as file:
+        with h5py.File(tmp, "w", libver=LIBVER, userblock_size=HEAD) as file:
             file.attrs["schema"] = np.bytes_(schema)
             for name, (values, unit) in arrays.items():
                 _write(file, name, values, unit)
@@ -94,6 +95,13 @@ def write_file(
             mark = hashlib.file_digest(raw_file, "sha256").hexdigest()
             raw_file.seek(0)
             raw_file.write(f"{schema} sha256={mark}\n".encode().ljust(HEAD, b"\0"))
+
+
+def write_plain(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write arrays alone, atomically, as ``neurosim devices fit`` reads them: their names end in the unit."""
+    with atomic_path(path) as tmp, h5py.File(tmp, "w", libver=LIBVER) as file:
+        for name, values in arrays.items():
+            _write(file, name, values, name.rpartition("_")[2])
 
 
 def _write(file: Any, name: str, values: Array, unit: str) -> None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from neurosim.export.design import Design, Vectors
 from neurosim.export.hdf5 import write_file
 from neurosim.export.plan import Plan, make_plan
-from neurosim.export.schema import FIELDS, PLAN, SCHEMA, layer_fields
+from neurosim.export.schema import PLAN, SCHEMA, fields_by_name, layer_fields
 from neurosim.reservoir import Weights, Wiring
 
 Array = npt.NDArray[Any]
@@ -74,13 +74,15 @@ def contents(
     }
     if w.q_in.dtype.kind == "i":
         values["crossbar/weight"] = _weights(w)
-    fields = {field.name: field for field in FIELDS}
+    if plan.mode == "form":  # spare cells get the pulse, too
+        values["plan/n_first"] = values["tiles/forming"]
+        values["plan/v_first"] = plan.v_first.max(initial=0) * values["tiles/forming"]
     integer = projection.integer
+    fields = fields_by_name(len(integer.layers))
     for i, ((weight, bias), whole) in enumerate(zip(projection.layers, integer.layers, strict=True)):
-        four = layer_fields(i, i + 1 == len(integer.layers))
-        fields |= {field.name: field for field in four}
         parts = (weight, bias, whole.weight, whole.bias)
-        values |= {field.name: part for field, part in zip(four, parts, strict=True)}
+        named = layer_fields(i, i + 1 == len(integer.layers))
+        values |= {field.name: part for field, part in zip(named, parts, strict=True)}
     arrays = {
         name: (np.asarray(part).astype(fields[name].dtype), fields[name].unit)
         for name, part in values.items()

@@ -201,3 +201,9 @@ def layer_fields(number: int, last: bool) -> tuple[Field, ...]:
             "what is added to that product",
         ),
     )
+
+
+def fields_by_name(n_layers: int) -> dict[str, Field]:
+    """All datasets of an image whose projection has so many layers."""
+    layers = [field for i in range(n_layers) for field in layer_fields(i, i + 1 == n_layers)]
+    return {field.name: field for field in (*FIELDS, *layers)}
