@@ -163,6 +163,11 @@ def make_design(
             f"chip {number} of '{experiment.name}', which has {experiment.chips}; choose 0 to "
             f"{experiment.chips - 1}"
         )
+    if experiment.readout.analog:
+        raise ExperimentError(
+            f"'{experiment.name}' multiplies its projection in memory (readout.analog), whose cells no "
+            "export holds; run it with readout.analog = false"
+        )
     prepared = prepared or experiments.prepare(experiment, data_dir=data_dir, progress=progress)
     resolved = experiments.resolve(experiment)
     mark = fingerprint(resolved, prepared.content)

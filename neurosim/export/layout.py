@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,8 @@ from neurosim.array import Tiling
 from neurosim.cards import MacroCard
 
 Index = npt.NDArray[np.int32]
+Mask = npt.NDArray[np.bool_]
+Role = npt.NDArray[np.uint8]
 
 SIDES = (1, -1)  # of G+ and G-, in the order of the first axis of all arrays of cells
 
@@ -25,6 +27,7 @@ class Layout:
         n_tiles: Tiles.
         shape: Word and bit lines of a tile.
         tile, row, col: int32 (2, rows, cols), tile, word line and bit line of every cell.
+        dead_rows, dead_cols: bool (n_tiles, lines), word and bit lines that were given up.
     """
 
     n_tiles: int
@@ -32,19 +35,34 @@ class Layout:
     tile: Index
     row: Index
     col: Index
+    dead_rows: Mask
+    dead_cols: Mask
 
-    def on_tiles(self, cells: npt.NDArray[np.generic], fill: float) -> npt.NDArray[np.generic]:
+    @property
+    def roles(self) -> tuple[Role, Role]:
+        """Of word and of bit lines, (n_tiles, lines): 0 spare, 1 in use, 2 dead."""
+        roles = []
+        for n, line, dead in zip(
+            self.shape, (self.row, self.col), (self.dead_rows, self.dead_cols), strict=True
+        ):
+            role = np.zeros((self.n_tiles, n), np.uint8)
+            role[self.tile, line] = 1
+            role[dead] = 2
+            roles.append(role)
+        return roles[0], roles[1]
+
+    def on_tiles(self, cells: npt.NDArray[Any], fill: float) -> npt.NDArray[Any]:
         """Values (2, rows, cols) in their places, (n_tiles, *shape); ``fill`` where no cell is in use."""
         tiles = np.full((self.n_tiles, *self.shape), fill, cells.dtype)
         tiles[self.tile, self.row, self.col] = cells
         return tiles
 
-    def of_cells(self, tiles: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-        """Values (2, rows, cols) that stand in their places on tiles (n_tiles, *shape)."""
-        return tiles[self.tile, self.row, self.col]
+    def of_cells(self, tiles: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Values (..., 2, rows, cols) that stand in their places on tiles (..., n_tiles, *shape)."""
+        return np.asarray(tiles[..., self.tile, self.row, self.col])
 
     @property
-    def used(self) -> npt.NDArray[np.bool_]:
+    def used(self) -> Mask:
         """Whether a cell of a tile is in use, (n_tiles, *shape)."""
         return np.asarray(self.on_tiles(np.ones(self.tile.shape, np.bool_), False), np.bool_)
 
@@ -56,14 +74,16 @@ class Layout:
         side = np.broadcast_to(np.array(SIDES, np.int8)[:, None, None], shape)
         return self.on_tiles(pair, -1).astype(np.int32), self.on_tiles(side, 0).astype(np.int8)
 
-    def moved(self, rows: Index, cols: Index) -> Self:
+    def moved(self, rows: Index, cols: Index, dead_rows: Mask, dead_cols: Mask) -> Self:
         """The layout with lines exchanged for others.
 
         Args:
             rows: int32 (n_tiles, shape[0]), word line that stands in for each.
             cols: int32 (n_tiles, shape[1]), the same for bit lines.
+            dead_rows, dead_cols: Lines that are given up.
         """
-        return replace(self, row=rows[self.tile, self.row], col=cols[self.tile, self.col])
+        row, col = rows[self.tile, self.row], cols[self.tile, self.col]
+        return replace(self, row=row, col=col, dead_rows=dead_rows, dead_cols=dead_cols)
 
 
 def lay_out(shape: tuple[int, int], tiles: Tiling, macro: MacroCard) -> Layout:
@@ -92,4 +112,6 @@ def lay_out(shape: tuple[int, int], tiles: Tiling, macro: MacroCard) -> Layout:
             place[0, side, rows, cols] = 2 * number + side if apart else number
             place[1, side, rows, cols] = row
             place[2, side, rows, cols] = col if apart else 2 * col + side
-    return Layout(tiles.n_tiles, (macro.rows.value, macro.cols.value), *place)
+    lines = macro.rows.value, macro.cols.value
+    alive = [np.zeros((tiles.n_tiles, n), np.bool_) for n in lines]
+    return Layout(tiles.n_tiles, lines, *place, *alive)

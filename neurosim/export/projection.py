@@ -45,6 +45,11 @@ class IntegerProjection:
     root: bool
     layers: tuple[IntegerLayer, ...]
 
+    @property
+    def bits(self) -> int:
+        """Bits that the weights need."""
+        return max(int(np.abs(layer.weight.astype(np.int64)).max()) for layer in self.layers).bit_length() + 1
+
     def inputs(self, x: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """States (n, n_features) as they enter."""
         if x.dtype.kind in "ui" and self.unit == 1 and not self.root:
