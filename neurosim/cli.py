@@ -4,6 +4,7 @@ The library is imported inside the commands, so that ``neurosim --help`` answers
 """
 
 import signal
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -141,7 +142,9 @@ def export(
     run: Annotated[
         str, typer.Argument(help="Folder of a finished run, an experiment's TOML, or the name of an example.")
     ],
-    to: Annotated[str, typer.Option(help="Format: macro (HDF5) or csv.")] = "macro",
+    to: Annotated[
+        str, typer.Option(help="Format: macro (HDF5), csv, nir, mem (memory images and Verilog) or spice.")
+    ] = "macro",
     out: Annotated[
         Path | None, typer.Option("--out", help="File or folder to write. Default: beside the run.")
     ] = None,
@@ -155,6 +158,12 @@ def export(
         typer.Option(min=2, help="Levels, evenly spaced. Default: as many as the card keeps apart."),
     ] = None,
     weight_bits: Annotated[int, typer.Option(min=2, max=16, help="Of the integer projection.")] = 16,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="A setting of the format (nir, mem). May be repeated."
+        ),
+    ] = None,
     data_dir: Data = None,
 ) -> None:
     """Write what a chip is programmed with: cells of every tile, thresholds, projection, test vectors.
@@ -163,9 +172,11 @@ def export(
 
     neurosim export runs/demo --to csv --chip 2 --quantise
 
+    neurosim export runs/demo --to mem --vectors 64 --set leak_bits=20
+
     What the files hold is in docs/formats.md, the way to a chip and back in docs/from-card-to-chip.md.
     """
-    from neurosim.export import default_out, write
+    from neurosim.export import ExportWarning, default_out, write
     from neurosim.export.design import make_design
 
     path = out or default_out(run, to)
@@ -180,7 +191,12 @@ def export(
             data_dir=data_dir,
             progress=progress,
         )
-    for file in write(design, to, path):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ExportWarning)
+        files = write(design, to, path, settings or ())
+    for one in caught:
+        Console(stderr=True).print(Text(f"Warning: {one.message}", style="bold yellow"), soft_wrap=True)
+    for file in files:
         typer.echo(file)
     shares = ", ".join(f"{name} {share:.1%}" for name, share in design.accuracy.items())
     typer.echo(f"accuracy on the test part: {shares}")

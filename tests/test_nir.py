@@ -15,7 +15,7 @@ from test_reservoir_kernel import config_of, liquid_of, recordings
 
 from neurosim.errors import ExperimentError, MissingExtraError
 from neurosim.events.types import Binned
-from neurosim.export.nir import save_nir, to_nir
+from neurosim.export.nir import NirConfig, save_nir, to_nir
 from neurosim.export.projection import Projection
 from neurosim.readout.convex import RidgeReadout
 from neurosim.readout.network import MLPReadout
@@ -117,7 +117,7 @@ def test_snntorch_runs_a_liquid_without_recurrence(
     from snntorch.import_nir import import_from_nir
 
     liquid, binned = liquid_of(config_of("shared")), recordings(8, max_count=2)
-    graph = written(to_nir(liquid, n_steps=binned.n_steps, dt=1e-4).graph, tmp_path)
+    graph = written(to_nir(liquid, n_steps=binned.n_steps, config=NirConfig(dt=1e-4)).graph, tmp_path)
     ours = simulate(liquid, binned, spikes=True).spikes
     assert ours is not None
     assert ours.sum() > 100
@@ -149,7 +149,7 @@ def test_thresholds_of_their_own_stay_whole_weights(request: pytest.FixtureReque
     """In units of the last bit, times tau/dt = 10; Norse takes thresholds that differ."""
     binned = digits(request, 16)
     liquid = adapted(binned, n_neurons=50)
-    made = to_nir(liquid, n_steps=binned.n_steps, one_threshold=False)
+    made = to_nir(liquid, n_steps=binned.n_steps, config=NirConfig(one_threshold=False))
     graph = written(made.graph, tmp_path)
     assert_allclose(
         graph.nodes["w_in"].weight, 10 * liquid.weights.matrices[0].T.astype(np.float32), rtol=1e-6

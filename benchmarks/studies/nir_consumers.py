@@ -25,7 +25,7 @@ from neurosim.errors import DataNotFoundError
 from neurosim.events.binning import BinningConfig, bin_events
 from neurosim.events.datasets import load
 from neurosim.events.types import Binned
-from neurosim.export.nir import save_nir, to_nir
+from neurosim.export.nir import NirConfig, save_nir, to_nir
 from neurosim.reservoir import HomeostasisConfig, ReservoirConfig, make_chip, simulate
 
 N, SEEDS = 64, 3
@@ -74,7 +74,7 @@ def differing(consumer: str, liquid: Any, binned: Binned, ours: Any) -> tuple[in
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = Path(folder) / "liquid.nir"
-        save_nir(path, to_nir(liquid, n_steps=binned.n_steps, dt=dt).graph)
+        save_nir(path, to_nir(liquid, n_steps=binned.n_steps, config=NirConfig(dt=dt)).graph)
         x = torch.from_numpy(np.stack([binned.dense(i) for i in range(len(binned))])).float()
         try:
             with contextlib.redirect_stdout(io.StringIO()), torch.no_grad():

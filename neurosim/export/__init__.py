@@ -1,15 +1,18 @@
 """From a finished run to what a chip is programmed with, and back from what was measured on it."""
 
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
+from neurosim.config import validate
 from neurosim.errors import ExperimentError, did_you_mean
 
 if TYPE_CHECKING:
     from neurosim.export.design import Design
 
-__all__ = ["EXPORTERS", "default_out", "write"]
+__all__ = ["EXPORTERS", "ExportWarning", "default_out", "write"]
 
 # By name, because some need packages that others do not. Each is called with a design and the file or
 # folder to write, and returns what it wrote.
@@ -20,9 +23,14 @@ EXPORTERS = {
     "mem": "neurosim.export.memory:write_memory",
     "spice": "neurosim.export.netlist:write_spice",
 }
+# Config models of the formats that have settings, which are then called with one of these, too.
+SETTINGS = {"nir": "neurosim.export.nir:NirConfig", "mem": "neurosim.export.fixed:FixedConfig"}
+
+ENDINGS = {"macro": ".h5", "nir": ".nir", "spice": ".cir"}  # of formats that are one file
 
 
-ENDINGS = {"macro": ".h5"}  # of formats that are one file
+class ExportWarning(UserWarning):
+    """A format cannot say all of a design, or some of its readers misread it."""
 
 
 def default_out(run: str, to: str) -> Path:
@@ -34,22 +42,38 @@ def default_out(run: str, to: str) -> Path:
     return folder / (f"{name}{ENDINGS[to]}" if to in ENDINGS else f"{name}_{to}")
 
 
-def write(design: "Design", to: str, out: Path) -> list[Path]:
+def write(design: "Design", to: str, out: Path, settings: Sequence[str] = ()) -> list[Path]:
     """Write a design in one of the formats of ``EXPORTERS``.
 
     Args:
         design: What is to be programmed.
         to: Name of the format.
         out: File or folder; replaced atomically.
+        settings: ``key=value`` in TOML, of the formats in ``SETTINGS``.
 
     Returns:
         What was written.
 
     Raises:
-        ExperimentError: If the format is unknown, or the design has what it cannot say.
+        ExperimentError: If the format or a setting is unknown, or the design has what it cannot say.
     """
     _known(to)
-    written: list[Path] = resolve_name(EXPORTERS[to])(design, out)
+    given = []
+    if to in SETTINGS:
+        where = f"--to {to} --set"
+        try:
+            data = tomllib.loads("\n".join(settings))
+        except tomllib.TOMLDecodeError:
+            problem = (
+                f"{where} {' '.join(settings)}: expected key=value in TOML, e.g. leak_bits=20 or dt=1e-4"
+            )
+            raise ExperimentError(problem) from None
+        given = [validate(resolve_name(SETTINGS[to]), data, where=where, error=ExperimentError)]
+    elif settings:
+        raise ExperimentError(
+            f"--set {settings[0]}: '{to}' has no settings, only {' and '.join(SETTINGS)} have; remove it"
+        )
+    written: list[Path] = resolve_name(EXPORTERS[to])(design, out, *given)
     return written
 
 

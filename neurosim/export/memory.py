@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+import warnings
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -16,7 +17,8 @@ import numpy.typing as npt
 from neurosim import store
 from neurosim.errors import ExperimentError, MissingExtraError
 from neurosim.events.types import Binned
-from neurosim.export.fixed import FixedPoint, Table, fix
+from neurosim.export import ExportWarning
+from neurosim.export.fixed import FixedConfig, FixedPoint, Table, fix
 from neurosim.export.golden import Answers, run_golden
 from neurosim.reservoir.states import readings_for
 
@@ -61,20 +63,31 @@ class Image:
         return "".join(f"{int(word) & mask:0{digits}x}\n" for word in self.words.ravel())
 
 
-def write_memory(design: "Design", out: Path) -> list[Path]:
-    """Write a design as a folder of memory images, at the default word widths (see `save_memory`)."""
+def write_memory(design: "Design", out: Path, config: FixedConfig | None = None) -> list[Path]:
+    """Write a design as a folder of memory images (see `save_memory`); warns of what whole numbers change."""
     liquid, vectors = design.chip.liquid, design.vectors
     fixed = fix(
         liquid,
         design.projection,
         readings_for(liquid, design.n_steps),
         max_count=vectors.binned.max_count,
+        config=config,
     )
+    facts = agreement(fixed, vectors.binned, vectors.spikes, vectors.answer)
+    notes = [f"left out: {effect}" for effect in fixed.left_out]
+    if facts["spikes_differ"]:
+        notes.append(
+            f"in whole numbers {facts['spikes_differ']} spikes differ from the {facts['spikes']} of the "
+            f"{facts['recordings']} test vectors, and {facts['answers_differ']} answers: beta is "
+            f"{facts['beta_fixed']:.9g} for {facts['beta']:.9g}; more leak_bits or fraction_bits help"
+        )
+    for text in notes:
+        warnings.warn(text, ExportWarning, stacklevel=2)
     save_memory(
         out,
         fixed,
         vectors.binned,
-        agreement=agreement(fixed, vectors.binned, vectors.spikes, vectors.answer),
+        agreement=facts,
         origin={
             "name": design.experiment.name,
             "fingerprint": design.fingerprint,

@@ -20,9 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from neurosim import store
+from neurosim.config import StrictModel
 from neurosim.errors import ExperimentError, MissingExtraError, OutOfRangeError
+from neurosim.export import ExportWarning
 from neurosim.export.projection import Projection
 from neurosim.reservoir import Liquid, simulate
 from neurosim.reservoir.states import readings_for
@@ -48,8 +51,19 @@ PER_NEURON = "SpikingJelly and snnTorch refuse thresholds that differ: export wi
 NO_LEAK = "SpikingJelly refuses beta = 0 (tau must exceed dt)"
 
 
-class ExportWarning(UserWarning):
-    """A format cannot say all of a design, or some of its readers misread it."""
+class NirConfig(StrictModel):
+    """How a graph is written.
+
+    Attributes:
+        one_threshold: Weights in units of their neuron's threshold, so that all thresholds are 1, as several
+            importers need; False, or thresholds that are all the same: in units of the weights' last bit, of
+            which they are whole numbers.
+        dt: Step that the graph is written for [s], whatever the recordings' is: time constants follow it, and
+            spikes stay the same; None: the recordings'.
+    """
+
+    one_threshold: bool = True
+    dt: float | None = Field(None, gt=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +86,7 @@ def to_nir(
     projection: Projection | None = None,
     *,
     n_steps: int,
-    one_threshold: bool = True,
-    dt: float | None = None,
+    config: NirConfig | None = None,
     origin: dict[str, Any] | None = None,
 ) -> NirExport:
     """A liquid, and its projection where NIR can say it, as a graph of standard primitives.
@@ -85,11 +98,7 @@ def to_nir(
         liquid: Liquid after homeostasis.
         projection: Trained projection, or None.
         n_steps: Time steps of a recording.
-        one_threshold: Weights in units of their neuron's threshold, so that all thresholds are 1, as several
-            importers need; False, or thresholds that are all the same: in units of the weights' last bit, of
-            which they are whole numbers.
-        dt: Step that the graph is written for [s], whatever the recordings' is: time constants follow it, and
-            spikes stay the same; None: the recordings'.
+        config: How it is written.
         origin: Goes into the metadata (fingerprint, versions, ...).
 
     Raises:
@@ -105,7 +114,8 @@ def to_nir(
     """
     nir = _nir()
     _refuse(liquid)
-    dt = liquid.dt if dt is None else dt
+    config = config or NirConfig()
+    dt = liquid.dt if config.dt is None else config.dt
     wiring = liquid.wiring
     n_weights = wiring.n_neurons * max(wiring.inputs.n_pre, wiring.n_neurons if wiring.recurrent else 0)
     if n_weights > MAX_WEIGHTS:
@@ -116,7 +126,7 @@ def to_nir(
     # the first number above the threshold fires in importers that compare with > and in those with >=
     fires = np.nextafter(liquid.threshold, np.float32(np.inf))
     same = np.all(fires == fires[0])
-    scaled = one_threshold and not same
+    scaled = config.one_threshold and not same
     unit = (liquid.threshold.astype(np.float64) + fires) / 2 if scaled else np.ones(len(fires))
     beta, alpha = (
         float(np.float32(share)) for share in (liquid.beta, liquid.alpha)
@@ -149,7 +159,7 @@ def to_nir(
     edges += [(last, "output")]
     beware = [EVERY_IMPORTER.format(dt=dt)]
     beware += [RECURRENT] if wiring.recurrent is not None else []
-    beware += [PER_NEURON] if not same and not one_threshold else []
+    beware += [PER_NEURON] if not same and not scaled else []
     beware += [NO_LEAK] if liquid.beta == 0 else []
     metadata = {
         "schema": SCHEMA,
@@ -171,7 +181,7 @@ def to_nir(
     return NirExport(nir.NIRGraph(nodes, edges, metadata=metadata), dropped, tuple(beware))
 
 
-def write_nir(design: "Design", out: Path) -> list[Path]:
+def write_nir(design: "Design", out: Path, config: NirConfig | None = None) -> list[Path]:
     """Write a design as a NIR file; warns of what the graph leaves out and of importers that change it.
 
     What converters that are left out cost is counted on the test vectors: ``spikes`` and ``spikes_differ`` in
@@ -184,6 +194,7 @@ def write_nir(design: "Design", out: Path) -> list[Path]:
         design.chip.liquid,
         design.projection,
         n_steps=design.n_steps,
+        config=config,
         origin={
             "name": design.experiment.name,
             "fingerprint": design.fingerprint,
