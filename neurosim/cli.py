@@ -176,10 +176,10 @@ def export(
 
     What the files hold is in docs/formats.md, the way to a chip and back in docs/from-card-to-chip.md.
     """
-    from neurosim.export import ExportWarning, default_out, write
+    from neurosim.export import ExportWarning, default_out, read_settings, write
     from neurosim.export.design import make_design
 
-    path = out or default_out(run, to)
+    path, config = out or default_out(run, to), read_settings(to, settings or ())
     with _progress() as progress:
         design = make_design(
             run,
@@ -193,7 +193,7 @@ def export(
         )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ExportWarning)
-        files = write(design, to, path, settings or ())
+        files = write(design, to, path, config)
     for one in caught:
         Console(stderr=True).print(Text(f"Warning: {one.message}", style="bold yellow"), soft_wrap=True)
     for file in files:

@@ -10,9 +10,11 @@ from neurosim.config import validate
 from neurosim.errors import ExperimentError, did_you_mean
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from neurosim.export.design import Design
 
-__all__ = ["EXPORTERS", "ExportWarning", "default_out", "write"]
+__all__ = ["EXPORTERS", "ExportWarning", "default_out", "read_settings", "write"]
 
 # By name, because some need packages that others do not. Each is called with a design and the file or
 # folder to write, and returns what it wrote.
@@ -42,37 +44,45 @@ def default_out(run: str, to: str) -> Path:
     return folder / (f"{name}{ENDINGS[to]}" if to in ENDINGS else f"{name}_{to}")
 
 
-def write(design: "Design", to: str, out: Path, settings: Sequence[str] = ()) -> list[Path]:
+def read_settings(to: str, settings: Sequence[str]) -> "BaseModel | None":
+    """Settings of a format, ``key=value`` in TOML; None if it has none.
+
+    Raises:
+        ExperimentError: If the format or a setting is unknown, or a value is wrong.
+    """
+    _known(to)
+    if to not in SETTINGS:
+        if settings:
+            raise ExperimentError(
+                f"--set {settings[0]}: '{to}' has no settings, only {' and '.join(SETTINGS)} have; remove it"
+            )
+        return None
+    where = f"--to {to} --set"
+    try:
+        data = tomllib.loads("\n".join(settings))
+    except tomllib.TOMLDecodeError:
+        problem = f"{where} {' '.join(settings)}: expected key=value in TOML, e.g. leak_bits=20 or dt=1e-4"
+        raise ExperimentError(problem) from None
+    return validate(resolve_name(SETTINGS[to]), data, where=where, error=ExperimentError)
+
+
+def write(design: "Design", to: str, out: Path, config: "BaseModel | None" = None) -> list[Path]:
     """Write a design in one of the formats of ``EXPORTERS``.
 
     Args:
         design: What is to be programmed.
         to: Name of the format.
         out: File or folder; replaced atomically.
-        settings: ``key=value`` in TOML, of the formats in ``SETTINGS``.
+        config: Settings of the format, from `read_settings`; None: as they are by default.
 
     Returns:
         What was written.
 
     Raises:
-        ExperimentError: If the format or a setting is unknown, or the design has what it cannot say.
+        ExperimentError: If the format is unknown, or the design has what it cannot say.
     """
     _known(to)
-    given = []
-    if to in SETTINGS:
-        where = f"--to {to} --set"
-        try:
-            data = tomllib.loads("\n".join(settings))
-        except tomllib.TOMLDecodeError:
-            problem = (
-                f"{where} {' '.join(settings)}: expected key=value in TOML, e.g. leak_bits=20 or dt=1e-4"
-            )
-            raise ExperimentError(problem) from None
-        given = [validate(resolve_name(SETTINGS[to]), data, where=where, error=ExperimentError)]
-    elif settings:
-        raise ExperimentError(
-            f"--set {settings[0]}: '{to}' has no settings, only {' and '.join(SETTINGS)} have; remove it"
-        )
+    given = () if config is None else (config,)
     written: list[Path] = resolve_name(EXPORTERS[to])(design, out, *given)
     return written
 

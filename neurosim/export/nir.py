@@ -45,7 +45,7 @@ EVERY_IMPORTER = (
 )
 RECURRENT = (
     "snnTorch 1.0 imports recurrent graphs wrongly (it feeds the input to w_rec) or not at all, "
-    "sinabs 3.1 not at all; SpikingJelly 2.0 and Norse 1.1 give the same spikes"
+    "sinabs 3.1 not at all; SpikingJelly 2.0 and Norse 1.1 run them rightly"
 )
 PER_NEURON = "SpikingJelly and snnTorch refuse thresholds that differ: export with one threshold for all"
 NO_LEAK = "SpikingJelly refuses beta = 0 (tau must exceed dt)"
