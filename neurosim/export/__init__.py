@@ -63,7 +63,8 @@ def read_settings(to: str, settings: Sequence[str]) -> "BaseModel | None":
     except tomllib.TOMLDecodeError:
         problem = f"{where} {' '.join(settings)}: expected key=value in TOML, e.g. leak_bits=20 or dt=1e-4"
         raise ExperimentError(problem) from None
-    return validate(resolve_name(SETTINGS[to]), data, where=where, error=ExperimentError)
+    config: BaseModel = validate(resolve_name(SETTINGS[to]), data, where=where, error=ExperimentError)
+    return config
 
 
 def write(design: "Design", to: str, out: Path, config: "BaseModel | None" = None) -> list[Path]:
