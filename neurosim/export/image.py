@@ -171,7 +171,7 @@ def _read_projection(reader: Reader, arrays: dict[str, Array], sizes: dict[str, 
         shift = int(reader.number(f"projection/{i}", "shift", 0, 62))
         whole.append(IntegerLayer(weight_integer, bias_integer, scale, shift))
     root = bool(reader.number("projection", "root", 0, 1))
-    unit = reader.number("projection", "unit", 1e-300, 1e300)
+    unit = reader.number("projection", "state_unit", 1e-300, 1e300)
     scaling = StateScaling(root, arrays["projection/mean"], arrays["projection/scale"])
     return Projection(scaling, layers, arrays["projection/code"], IntegerProjection(unit, root, tuple(whole)))
 

@@ -128,7 +128,7 @@ def contents(
         "plan@total_time": float(plan.time.sum(dtype=np.float64)),
         "projection@layers": len(integer.layers),
         "projection@root": int(integer.root),
-        "projection@unit": integer.unit,
+        "projection@state_unit": integer.unit,
         **{f"projection/{i}@scale": layer.scale for i, layer in enumerate(integer.layers)},
         **{f"projection/{i}@shift": layer.shift for i, layer in enumerate(integer.layers)},
         **{f"design@accuracy_{name}": value for name, value in design.accuracy.items()},
