@@ -141,7 +141,9 @@ def bomb(file: Any, name: str, draw: random.Random) -> None:
     n_axes = len(file[name].shape)
     side = draw.choice([10**9, 2**20, 2**31]) if n_axes < 3 else 2**14
     shape = tuple([side] * max(n_axes, 1))
-    chunk = tuple([draw.choice([1, 2**9]) if n_axes > 1 else draw.choice([64, 2**28])] * len(shape))
+    chunk = tuple(
+        [draw.choice([1, 2**9]) if n_axes > 1 else draw.choice([64, min(side, 2**28)])] * len(shape)
+    )
     unit = file[name].attrs.get("unit", b"1")
     del file[name]
     file.create_dataset(name, shape, dtype, chunks=chunk, compression="gzip").attrs["unit"] = unit

@@ -76,6 +76,9 @@ def read_macro(path: Path) -> Design:
         if arrays["projection/code"].max(initial=0) >= len(classes):
             raise reader.fail("projection/code", f"class outside 0 .. {len(classes) - 1}")
     experiment = restore(texts["experiment"], where=str(path))
+    n_states = sizes["n_features"] * experiment.reservoir.states.n_segments
+    if sizes["n_states"] != n_states:
+        raise ImageError(f"{path}: projection of {sizes['n_states']} states; its experiment has {n_states}")
     wiring = _wiring(arrays, sizes)
     chip = _chip(path, experiment, wiring, arrays, numbers, sizes)
     layout = _layout(arrays, sizes)
