@@ -273,11 +273,10 @@ def tolerance(card: DeviceCard, device: DeviceConfig, target: Float) -> Float:
     """Half-width [S] of the band around targets [S] that cells may end in, of the same shape.
 
     The band of write-verify where there is one, else two standard deviations of what the card says of
-    programming: sqrt(sigma_prog^2 + (sigma_c2c G)^2 + (sigma_d2d G)^2).
+    programming: sqrt(sigma_prog^2 + (sigma_c2c G)^2 + (sigma_d2d G)^2). Rounded to 8 bits.
     """
     if device.write_verify:
-        band: Float = device.write_verify.tolerance + device.write_verify.tolerance_relative * target
-        return band.astype(np.float32)
+        return _round(device.write_verify.tolerance + device.write_verify.tolerance_relative * target)
     d2d = number(card.conductance.sigma_d2d) if device.sigma_d2d is None else device.sigma_d2d
     parts = [d2d * target]
     if device.sigma_prog is not None:
@@ -285,8 +284,14 @@ def tolerance(card: DeviceCard, device: DeviceConfig, target: Float) -> Float:
     elif card.programming:
         parts.append(number(card.programming.sigma_c2c) * target)
         parts.append(np.maximum(state_law(card, card.programming.sigma_prog, target), 0))
-    both: Float = (SIGMAS * np.sqrt(np.sum(np.square(parts), axis=0))).astype(np.float32)
-    return both
+    return _round(SIGMAS * np.sqrt(np.sum(np.square(parts), axis=0)))
+
+
+def _round(band: npt.NDArray[Any]) -> Float:
+    """Eight significant bits: a tolerance has no more, and files of it become a quarter as large."""
+    mantissa, exponent = np.frexp(band)
+    rounded: Float = np.ldexp(np.rint(mantissa * 256) / 256, exponent).astype(np.float32)
+    return rounded
 
 
 def conductance_levels(device: DeviceConfig, chip: Chip, n: int | None) -> npt.NDArray[np.float64]:

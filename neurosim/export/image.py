@@ -76,6 +76,9 @@ def read_macro(path: Path) -> Design:
         if arrays["projection/code"].max(initial=0) >= len(classes):
             raise reader.fail("projection/code", f"class outside 0 .. {len(classes) - 1}")
     experiment = restore(texts["experiment"], where=str(path))
+    n_states = sizes["n_features"] * experiment.reservoir.states.n_segments
+    if sizes["n_states"] != n_states:
+        raise ImageError(f"{path}: projection of {sizes['n_states']} states; its experiment has {n_states}")
     wiring = _wiring(arrays, sizes)
     chip = _chip(path, experiment, wiring, arrays, numbers, sizes)
     layout = _layout(arrays, sizes)
@@ -171,7 +174,7 @@ def _read_projection(reader: Reader, arrays: dict[str, Array], sizes: dict[str, 
         shift = int(reader.number(f"projection/{i}", "shift", 0, 62))
         whole.append(IntegerLayer(weight_integer, bias_integer, scale, shift))
     root = bool(reader.number("projection", "root", 0, 1))
-    unit = reader.number("projection", "unit", 1e-300, 1e300)
+    unit = reader.number("projection", "state_unit", 1e-300, 1e300)
     scaling = StateScaling(root, arrays["projection/mean"], arrays["projection/scale"])
     return Projection(scaling, layers, arrays["projection/code"], IntegerProjection(unit, root, tuple(whole)))
 

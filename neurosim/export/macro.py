@@ -72,11 +72,6 @@ def contents(
             if getattr(plan, name).size
         },
     }
-    if w.q_in.dtype.kind == "i":
-        values["crossbar/weight"] = _weights(w)
-    if plan.mode == "form":  # spare cells get the pulse, too
-        values["plan/n_first"] = values["tiles/forming"]
-        values["plan/v_first"] = plan.v_first.max(initial=0) * values["tiles/forming"]
     integer = projection.integer
     fields = fields_by_name(len(integer.layers))
     for i, ((weight, bias), whole) in enumerate(zip(projection.layers, integer.layers, strict=True)):
@@ -122,13 +117,14 @@ def contents(
         "threshold_unit": design.threshold_unit,
         "max_count": design.vectors.binned.max_count,
         "plan@mode": plan.mode,
+        "plan@v_forming": plan.v_forming,
         "plan@width": plan.width,
         "plan@failed": plan.failed,
         "plan@total_energy": float(plan.energy.sum(dtype=np.float64)),
         "plan@total_time": float(plan.time.sum(dtype=np.float64)),
         "projection@layers": len(integer.layers),
         "projection@root": int(integer.root),
-        "projection@unit": integer.unit,
+        "projection@state_unit": integer.unit,
         **{f"projection/{i}@scale": layer.scale for i, layer in enumerate(integer.layers)},
         **{f"projection/{i}@shift": layer.shift for i, layer in enumerate(integer.layers)},
         **{f"design@accuracy_{name}": value for name, value in design.accuracy.items()},
@@ -172,15 +168,6 @@ def _row_source(wiring: Wiring) -> Array:
     np.minimum.at(lowest, row, source)
     np.maximum.at(highest, row, source)
     return np.where(lowest == highest, highest, -1)
-
-
-def _weights(w: Weights) -> Array:
-    """Integer weight of every pair, at the scaling of the side that it is used on."""
-    weight = w.q_in.astype(np.int32)
-    if w.wiring.recurrent is not None:
-        pair = w.wiring.recurrent.pair
-        weight[pair] = w.q_rec[pair]
-    return weight.reshape(w.wiring.shape)
 
 
 def _synapses(w: Weights) -> dict[str, Array]:

@@ -166,7 +166,7 @@ def summary(result: Readback, facts: dict[str, Any]) -> list[tuple[str, str]]:
         ),
         ("Dead lines", f"{lines}; of the cells in use on them {dead['in_use']:,}, now {dead['left']:,}"),
         *([("Still to be programmed", plural(dead["to_program"], "cell"))] if dead["to_program"] else []),
-        ("Device card", facts["card"] or f"none: {facts['card_problem']}"),
+        ("Device card", " - ".join(filter(None, [facts["card"] or "none", facts["card_problem"]]))),
         ("Test recordings", f"{facts['accuracy']['n_test']:,}"),
         ("Reads", f"{facts['n_reads']:,}"),
         ("Fingerprint of the run", facts["fingerprint"]),

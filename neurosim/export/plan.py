@@ -23,8 +23,9 @@ class Plan:
     Attributes:
         mode: ``form``: one forming pulse; ``write_verify``: pulses until the cell is in its band; ``target``:
             the card says nothing of pulses, the target is all there is.
-        v_first: Amplitude of the first pulse [V]: of forming, or the SET pulse that brings the median cell
-            from the low end of the window nearest to its target.
+        v_forming: Amplitude of the forming pulse [V]; 0: none.
+        v_first: Amplitude of the SET pulse [V] that brings the median cell from the low end of the window
+            nearest to its target.
         n_first: How many such pulses that takes [1].
         width: Their duration [s]; 0: not known.
         pulses: Expected number of pulses of write-verify [1].
@@ -34,6 +35,7 @@ class Plan:
     """
 
     mode: Literal["form", "write_verify", "target"]
+    v_forming: float
     v_first: Float
     n_first: Float
     width: float
@@ -55,10 +57,9 @@ def make_plan(design: Design) -> Plan:
     target = design.target
     if card.forming is not None:
         v = card.forming.v_default.value if config.v_forming is None else config.v_forming
-        pulses = design.formed.astype(np.float32)
-        return Plan("form", v * pulses, pulses, 0.0, none, none, none, 0.0)
+        return Plan("form", v, none, none, 0.0, none, none, none, 0.0)
     if card.switching is None:
-        return Plan("target", none, none, 0.0, none, none, none, 0.0)
+        return Plan("target", 0.0, none, none, 0.0, none, none, none, 0.0)
     window = card.conductance.g_max.value - card.conductance.g_min.value
     procedure = config.write_verify or WriteVerifyConfig(
         tolerance=max(float(design.tolerance.max()), TOLERANCE * window)
@@ -81,6 +82,7 @@ def make_plan(design: Design) -> Plan:
     train = blind_train(card, target.ravel())
     return Plan(
         mode="write_verify",
+        v_forming=0.0,
         v_first=train.max(axis=0, initial=0).reshape(target.shape).astype(np.float32),
         n_first=np.count_nonzero(train, axis=0).reshape(target.shape).astype(np.float32),
         width=number(card.switching.width),

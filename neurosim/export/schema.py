@@ -53,16 +53,6 @@ FIELDS = (
     ),
     Field("crossbar/col_neuron", "<i4", ("cols",), "1", -1, BIG, "neuron that a column feeds; -1: several"),
     Field(
-        "crossbar/weight",
-        "<i4",
-        ("rows", "cols"),
-        "1",
-        -BIG,
-        BIG,
-        "weight of the pair in units of @lsb, as simulated",
-        True,
-    ),
-    Field(
         "crossbar/adc_full_scale",
         "<f4",
         ("cols",),
