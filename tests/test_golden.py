@@ -2,7 +2,9 @@
 
 import ast
 import json
+import re
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -254,6 +256,36 @@ def test_verilog_agrees_bit_for_bit(topology: str, dynamics: str, tmp_path: Path
     spikes, _, counted = simulate_verilog(tmp_path / "mem")
     assert_array_equal(spikes, answers.spikes.reshape(spikes.shape))
     assert counted == {"recordings": 4, "spikes_differ": 0, "scores_differ": 0, "answers_differ": 0}
+
+
+@needs_icarus
+def test_verilog_compiles_without_a_warning(tmp_path: Path) -> None:
+    for i, dynamics in enumerate(sorted(DYNAMICS)):
+        folder = tmp_path / str(i)
+        save_memory(
+            folder, fixed_of(made("dense", dynamics), recordings(1)), recordings(1), agreement={}, origin={}
+        )
+        command = ["iverilog", "-g2005", "-Wall", "-o", "liquid", "liquid_tb.v", "liquid_core.v"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+        assert done.stdout + done.stderr == ""
+
+
+@pytest.mark.skipif(not shutil.which("yosys"), reason="Yosys is not installed")
+def test_core_can_be_synthesized(tmp_path: Path) -> None:
+    """To gates, without what Yosys calls a problem; a small chip, or it takes minutes."""
+    liquid = liquid_of(config_of("sparse", n_neurons=4, weights="int8", t_refractory=2e-3, reset="subtract"))
+    binned = recordings(1, n_steps=4)
+    fixed = fixed_of(liquid, binned, FixedConfig(fraction_bits=1, leak_bits=4))
+    save_memory(tmp_path / "mem", fixed, binned, agreement={}, origin={})
+    script = (
+        "read_verilog -I. liquid_core.v; chparam -set LANES 1 liquid_core; synth -noabc -top liquid_core; "
+        "check -assert; stat"
+    )
+    command = ["yosys", "-p", script]
+    done = subprocess.run(command, cwd=tmp_path / "mem", capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    cells = re.findall(r"Number of cells: +(\d+)", done.stdout)
+    assert int(cells[-1]) > 500
 
 
 @needs_icarus

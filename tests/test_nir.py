@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from exported import adapted, digits, projection_of
 from numpy.testing import assert_allclose, assert_array_equal
+from small_design import small_design
 from test_reservoir_kernel import config_of, liquid_of, recordings
 
 from neurosim.errors import ExperimentError, MissingExtraError
 from neurosim.events.types import Binned
+from neurosim.export import write
 from neurosim.export.nir import NirConfig, save_nir, to_nir
 from neurosim.export.projection import Projection
 from neurosim.readout.convex import RidgeReadout
@@ -158,6 +160,16 @@ def test_thresholds_of_their_own_stay_whole_weights(request: pytest.FixtureReque
     assert any("refuse thresholds that differ" in text for text in made.warnings)
     ours = simulate(liquid, binned, spikes=True).spikes
     assert_array_equal(norse(graph, binned, liquid.dt), ours)
+
+
+@consumers
+def test_a_design_is_executed(consumer: str, tmp_path: Path) -> None:
+    """The file that the command writes, of a design without converters, against its test vectors."""
+    design = small_design("array.adc_bits=0")
+    write(design, "nir", tmp_path / "design.nir")
+    theirs = CONSUMERS[consumer](nir.read(tmp_path / "design.nir"), design.vectors.binned, design.liquid.dt)
+    assert design.vectors.spikes.sum() > 20
+    assert_array_equal(theirs, design.vectors.spikes)
 
 
 def ridge(binned: Binned, liquid: Liquid, **options: Any) -> tuple[Projection, Any]:

@@ -173,13 +173,13 @@ def fix(
     peak = _peak(liquid, adc[2] or largest, len(readings.segment)) << config.fraction_bits
     membrane_bits = config.membrane_bits or peak.bit_length() + 2
     _fits("the leak's product", membrane_bits + config.leak_bits + 1)
-    with np.errstate(over="ignore"):
-        threshold = np.floor(liquid.threshold.astype(np.float64) / unit * 2.0**config.fraction_bits)
+    threshold = np.floor(liquid.threshold.astype(np.float64) / unit * 2.0**config.fraction_bits)
+    highest = 2 ** (membrane_bits - 1) - 1  # no membrane exceeds it
     step_weight, state_unit = _step_weights(readings, config)
     fixed = FixedPoint(
         inputs=_table(weights, weights.wiring.inputs, weights.q_in, None),
         recurrent=_table(weights, weights.wiring.recurrent, weights.q_rec, weights.rec_sign),
-        threshold=np.minimum(threshold, 2.0 ** (membrane_bits - 1) - 1).astype(np.int64),
+        threshold=np.array([min(int(level), highest) for level in threshold], np.int64),
         fraction_bits=config.fraction_bits,
         leak=leak,
         synapse_leak=synapse_leak,

@@ -65,7 +65,7 @@ module liquid_core #(
     reg [31:0] count [0:`N_STATES-1];
 
     reg [2:0] state;
-    reg [31:0] run, run_end, offset, neuron, t, out, in, stop, k, j;
+    reg [31:0] run, run_end, offset, neuron, t, out, in, left, lane, k, j;
     reg second;                                // layer that is computed
     reg signed [63:0] current, u, sum, x;
     reg at_end;
@@ -122,9 +122,9 @@ module liquid_core #(
                     t <= 0;
                     for (k = 0; k < `N_NEURONS; k = k + 1) begin
                         acc[k] = 0;
-                        v[k] <= 0;
-                        synapse[k] <= 0;
-                        frozen[k] <= 0;
+                        v[k] = 0;
+                        synapse[k] = 0;
+                        frozen[k] = 0;
                     end
                     for (k = 0; k < `N_STATES; k = k + 1) count[k] = 0;
                 end else if (in_valid) begin
@@ -155,12 +155,11 @@ module liquid_core #(
                 if (run == run_end) state <= IDLE;
                 else begin
                     at_end = offset + LANES >= in_length[run];
-                    stop = in_post[run] + (at_end ? in_length[run] : offset + LANES);
+                    left = in_length[run] - offset;
+                    j = in_post[run] + offset;
                     k = in_start[run] + offset;
-                    for (j = in_post[run] + offset; j < stop; j = j + 1) begin
-                        acc[j] = acc[j] + in_weight[k];
-                        k = k + 1;
-                    end
+                    for (lane = 0; lane < LANES; lane = lane + 1)
+                        if (lane < left) acc[j + lane] = acc[j + lane] + in_weight[k + lane];
                     offset <= at_end ? 0 : offset + LANES;
                     if (at_end) run <= run + 1;
                 end
@@ -183,19 +182,19 @@ module liquid_core #(
                     state <= SCAN;
                 end else begin
                     at_end = offset + LANES >= rec_length[run];
-                    stop = rec_post[run] + (at_end ? rec_length[run] : offset + LANES);
+                    left = rec_length[run] - offset;
+                    j = rec_post[run] + offset;
                     k = rec_start[run] + offset;
-                    for (j = rec_post[run] + offset; j < stop; j = j + 1) begin
-                        acc[j] = acc[j] + rec_weight[k];
-                        k = k + 1;
-                    end
+                    for (lane = 0; lane < LANES; lane = lane + 1)
+                        if (lane < left) acc[j + lane] = acc[j + lane] + rec_weight[k + lane];
                     offset <= at_end ? 0 : offset + LANES;
                     if (at_end) run <= run + 1;
                 end
 `endif
 
             NEURONS: begin
-                for (j = neuron; j < neuron + LANES; j = j + 1)
+                for (lane = 0; lane < LANES; lane = lane + 1) begin
+                    j = neuron + lane;
                     if (j < `N_NEURONS) begin
                         current = acc[j];
                         acc[j] = 0;
@@ -205,23 +204,24 @@ module liquid_core #(
                         current = current <<< `FRACTION_BITS;
 `ifdef SYNAPSE_LEAK
                         current = clipped(current + scaled(synapse[j], `SYNAPSE_LEAK, `LEAK_BITS), V_MAX);
-                        synapse[j] <= current;
+                        synapse[j] = current;
 `endif
                         u = clipped(scaled(v[j], `LEAK, `LEAK_BITS) + current, V_MAX);
                         if (frozen[j] != 0) begin
-                            frozen[j] <= frozen[j] - 1;
+                            frozen[j] = frozen[j] - 1;
                             spikes[j] <= 0;
                         end else if (u > threshold[j]) begin
                             spikes[j] <= 1;
-                            frozen[j] <= `N_REFRACTORY;
-                            v[j] <= `SUBTRACT ? u - threshold[j] : 0;
+                            frozen[j] = `N_REFRACTORY;
+                            v[j] = `SUBTRACT ? u - threshold[j] : 0;
                             k = segment[t] * `N_FEATURES + feature[j];
                             count[k] = count[k] + step_weight[t];
                         end else begin
                             spikes[j] <= 0;
-                            v[j] <= u;
+                            v[j] = u;
                         end
                     end
+                end
                 neuron <= neuron + LANES;
                 if (neuron + LANES >= `N_NEURONS) begin
                     t <= t + 1;
@@ -233,7 +233,8 @@ module liquid_core #(
 `ifdef N_CLASSES
             LAYER: begin                       // sum over LANES states (or hidden units) of one output
                 if (!second) begin
-                    for (k = in; k < in + LANES; k = k + 1)
+                    for (lane = 0; lane < LANES; lane = lane + 1) begin
+                        k = in + lane;
                         if (k < `N_STATES) begin
 `ifdef ENTERS
                             x = enters[count[k]];
@@ -242,13 +243,16 @@ module liquid_core #(
 `endif
                             sum = sum + x * weight0[k * `N_OUT0 + out];
                         end
+                    end
                     at_end = in + LANES >= `N_STATES;
                     x = sum + bias0[out];
                 end
 `ifdef SHIFT0
                 else begin
-                    for (k = in; k < in + LANES; k = k + 1)
+                    for (lane = 0; lane < LANES; lane = lane + 1) begin
+                        k = in + lane;
                         if (k < `N_OUT0) sum = sum + hidden[k] * weight1[k * `N_CLASSES + out];
+                    end
                     at_end = in + LANES >= `N_OUT0;
                     x = sum + bias1[out];
                 end

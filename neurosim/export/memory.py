@@ -219,7 +219,7 @@ def simulate_verilog(path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.
         folder = Path(scratch) / "run"
         shutil.copytree(path, folder)  # the testbench writes beside what it reads
         for command in (
-            ["iverilog", "-g2005", "-Wall", "-o", str(program), *sources],
+            ["iverilog", "-g2005", "-o", str(program), *sources],
             ["vvp", "-N", str(program)],
         ):
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
