@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from small_design import small_design
 from test_reservoir_kernel import config_of, liquid_of, recordings
 
-from neurosim.errors import ExperimentError, MissingExtraError
+from neurosim.errors import ExperimentError, MissingExtraError, OutOfRangeError
 from neurosim.events.types import Binned
 from neurosim.export import write
 from neurosim.export.nir import NirConfig, save_nir, to_nir
@@ -278,6 +278,17 @@ def test_projections_without_words_are_listed(
     assert [text for text in made.dropped if what in text] == list(made.dropped)
     assert "readout" not in made.graph.nodes
     assert made.graph.metadata["output"] == "spikes"
+
+
+def test_a_leak_below_rounding_is_refused() -> None:
+    with pytest.raises(OutOfRangeError, match=r"nothing leaks in a step of 0\.001 s"):
+        to_nir(liquid_of(config_of("dense", beta=None, tau_mem=1e6)), n_steps=9)
+
+
+def test_a_graph_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neurosim.export.nir.MAX_WEIGHTS", 2000)
+    with pytest.raises(OutOfRangeError, match=r"2,352 weights in one matrix.*at most 2,000.*'mem'"):
+        to_nir(liquid_of(config_of("dense")), n_steps=9)
 
 
 def test_no_leak_at_all_is_warned_of() -> None:

@@ -97,6 +97,7 @@ def main() -> None:
         f"{'liquid':10} {'neurons':>8} {'spikes':>9}" + "".join(f"{consumer:>16}" for consumer in CONSUMERS)
     )
     results: dict[str, Any] = {"recordings": len(binned), "chips": SEEDS}
+    same = dict.fromkeys(CONSUMERS, 0)
     for label, options in LIQUIDS.items():
         total, found = 0, {consumer: [] for consumer in CONSUMERS}
         config = ReservoirConfig(read_noise=False, homeostasis=HOMEOSTASIS, **options)
@@ -117,7 +118,13 @@ def main() -> None:
             differ = [sum(column) for column in zip(*numbers, strict=True)] if len(numbers) == SEEDS else None
             shown += f"{f'{differ[0]} ({differ[1]})' if differ else counts[0] or '-':>16}"
             results[f"differ_{label}_{consumer}"] = differ
+            if label != "converters":
+                same[consumer] += sum(count == (0, 0) for count in counts)
         print(f"{label:10} {liquid.wiring.n_neurons:8d} {total:9,d}{shown}")
+    n_chips = SEEDS * (len(LIQUIDS) - 1)
+    for consumer, count in same.items():
+        print(f"{consumer}: not one spike differs on {count} of {n_chips} chips")
+        results[f"same_{consumer}"] = count
     print(json.dumps(results))
 
 

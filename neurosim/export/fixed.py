@@ -87,7 +87,7 @@ class FixedPoint:
         codes: (n_answers,), class of every answer.
         left_out: What the chip has and this has not.
         beta, alpha: What the two leaks stand for.
-        unit: One unit of the weights' current, before the point, in the chip's own weights.
+        unit: What one unit of current and membrane, before the point, is in the chip's own weights.
     """
 
     inputs: Table
@@ -146,6 +146,7 @@ def fix(
     *,
     max_count: int,
     config: FixedConfig | None = None,
+    left_out: tuple[str, ...] = (),
 ) -> FixedPoint:
     """The chip in whole numbers.
 
@@ -155,6 +156,7 @@ def fix(
         readings: How spikes add up to states, for the recordings' number of steps.
         max_count: Largest number of times one channel stands in one step.
         config: Word widths.
+        left_out: What else the chip has and whole numbers have not.
 
     Raises:
         ExperimentError: If the weights are floats.
@@ -199,7 +201,7 @@ def fix(
         enters=np.empty(0, np.int64),
         layers=(),
         codes=np.empty(0, np.int64),
-        left_out=_left_out(liquid),
+        left_out=(*_left_out(liquid), *left_out),
         beta=liquid.beta,
         alpha=liquid.alpha,
         unit=unit * weights.lsb,
@@ -250,7 +252,7 @@ def _peak(liquid: Liquid, current: int, n_steps: int) -> int:
     """Bound of membrane and synaptic current, before the point: a geometric series, or no leak at all."""
     bound = current + 1
     for share in (liquid.alpha, liquid.beta):
-        bound = int(min(bound * n_steps, bound / (1 - share) + n_steps)) + 1
+        bound = int(bound / max(1 - share, 1 / n_steps)) + n_steps + 1
     return bound
 
 

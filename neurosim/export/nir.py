@@ -25,7 +25,7 @@ from pydantic import Field
 from neurosim import store
 from neurosim.config import StrictModel
 from neurosim.errors import ExperimentError, MissingExtraError, OutOfRangeError
-from neurosim.export import ExportWarning
+from neurosim.export import ANALOG, ExportWarning
 from neurosim.export.projection import Projection
 from neurosim.reservoir import Liquid, simulate
 from neurosim.reservoir.states import readings_for
@@ -88,6 +88,7 @@ def to_nir(
     n_steps: int,
     config: NirConfig | None = None,
     origin: dict[str, Any] | None = None,
+    left_out: tuple[str, ...] = (),
 ) -> NirExport:
     """A liquid, and its projection where NIR can say it, as a graph of standard primitives.
 
@@ -100,10 +101,11 @@ def to_nir(
         n_steps: Time steps of a recording.
         config: How it is written.
         origin: Goes into the metadata (fingerprint, versions, ...).
+        left_out: What else the chip has and the graph has not.
 
     Raises:
         ExperimentError: If NIR cannot say the liquid's dynamics: reset by subtraction, refractory period.
-        OutOfRangeError: If a matrix would be too large.
+        OutOfRangeError: If a matrix would be too large, or a time constant too long for float32.
         MissingExtraError: If ``nir`` is not installed.
 
     Assumes: importers fire above the threshold or at it. It is raised by half its last bit (by one, where it
@@ -128,9 +130,7 @@ def to_nir(
     same = np.all(fires == fires[0])
     scaled = config.one_threshold and not same
     unit = (liquid.threshold.astype(np.float64) + fires) / 2 if scaled else np.ones(len(fires))
-    beta, alpha = (
-        float(np.float32(share)) for share in (liquid.beta, liquid.alpha)
-    )  # as the kernel has them
+    beta, alpha = _shares(liquid)
     gain = 1.0 if alpha else 1 / (1 - beta)
     inputs, recurrent = (
         (matrix.T * (gain / unit)[:, None]).astype(np.float32) for matrix in liquid.weights.matrices
@@ -144,9 +144,9 @@ def to_nir(
     if wiring.recurrent is not None:
         nodes["w_rec"] = nir.Linear(weight=recurrent)
         edges += [("liquid", "w_rec"), ("w_rec", "liquid")]
-    dropped = _dropped(liquid, projection, n_steps)
+    dropped = (*_dropped(liquid, projection, n_steps), *left_out)
     last, size, gives = "liquid", wiring.n_neurons, "spikes"
-    if projection is not None and not any(text.startswith("projection") for text in dropped):
+    if projection is not None and not any(text.startswith("projection:") for text in dropped):
         weight, bias = _affine(liquid, projection, n_steps)
         nodes["readout"] = nir.Affine(weight=weight, bias=bias)
         edges += [("liquid", "readout")]
@@ -205,6 +205,7 @@ def write_nir(design: "Design", out: Path, config: NirConfig | None = None) -> l
             "spikes": int(design.vectors.spikes.sum()),
             "spikes_differ": differ,
         },
+        left_out=(ANALOG,) if design.experiment.readout.analog else (),
     )
     notes = [f"not in the graph: {text}" for text in made.dropped]
     if differ:
@@ -247,6 +248,16 @@ def _refuse(liquid: Liquid) -> None:
             f"reservoir.t_refractory (={liquid.config.t_refractory:g} s): NIR's neurons have no refractory "
             "period; set it to 0, or export memory images ('mem')"
         )
+
+
+def _shares(liquid: Liquid) -> tuple[float, float]:
+    """Leaks of membrane and synaptic current as the kernel has them, in float32."""
+    beta, alpha = (float(np.float32(share)) for share in (liquid.beta, liquid.alpha))
+    if max(beta, alpha) == 1:
+        raise OutOfRangeError(
+            f"reservoir.tau_mem or tau_syn: nothing leaks in a step of {liquid.dt:g} s; lower it"
+        )
+    return beta, alpha
 
 
 def _neurons(nir: Any, beta: float, alpha: float, threshold: Float, dt: float) -> Any:
