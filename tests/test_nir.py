@@ -17,7 +17,7 @@ from test_reservoir_kernel import config_of, liquid_of, recordings
 from neurosim.errors import ExperimentError, MissingExtraError, OutOfRangeError
 from neurosim.events.types import Binned
 from neurosim.export import write
-from neurosim.export.nir import NirConfig, save_nir, to_nir
+from neurosim.export.nir import NirConfig, run_graph, save_nir, to_nir
 from neurosim.export.projection import Projection
 from neurosim.readout.convex import RidgeReadout
 from neurosim.readout.network import MLPReadout
@@ -160,6 +160,23 @@ def test_thresholds_of_their_own_stay_whole_weights(request: pytest.FixtureReque
     assert any("refuse thresholds that differ" in text for text in made.warnings)
     ours = simulate(liquid, binned, spikes=True).spikes
     assert_array_equal(norse(graph, binned, liquid.dt), ours)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"tau_syn": 0.02}, {"topology": "shared"}], ids=["lif", "cuba", "shared"]
+)
+def test_our_own_run_of_a_graph_is_that_of_importers(
+    options: dict[str, Any], request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Which tells a user what the file will do; also where that is not what the chip does."""
+    binned = digits(request, 24)
+    liquid = adapted(binned, **options)
+    graph = written(to_nir(liquid, n_steps=binned.n_steps).graph, tmp_path)
+    assert_array_equal(run_graph(graph, binned), simulate(liquid, binned, spikes=True).spikes)
+    graph.nodes["w_in"].weight *= 1.3
+    other = norse(graph, binned, liquid.dt)
+    assert (other != simulate(liquid, binned, spikes=True).spikes).sum() > 1000
+    assert_array_equal(run_graph(graph, binned), other)
 
 
 @consumers
