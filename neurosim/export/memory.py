@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from neurosim.export.design import Design
 
 SCHEMA = "neurosim.mem/1"
-VERILOG = ("liquid_core.v", "liquid_tb.v")
+VERILOG = ("liquid_tb.v", "liquid_core.v")
 SIMULATE = "iverilog -g2005 -o liquid liquid_tb.v liquid_core.v && vvp liquid"
 
 
@@ -201,7 +201,7 @@ def simulate_verilog(path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.
     """Run an exported folder's test vectors through its core in Icarus Verilog.
 
     Args:
-        path: Folder of `save_memory`.
+        path: Folder of `save_memory`. Its Verilog is run, which is code: take none from strangers.
 
     Returns:
         Spikes, uint8 (n_recordings * n_steps, n_neurons); places of the largest scores, int64
@@ -216,14 +216,9 @@ def simulate_verilog(path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.
             "Icarus Verilog (iverilog, vvp) is not installed; on Debian: apt install iverilog"
         )
     with TemporaryDirectory() as scratch:
-        program = Path(scratch) / "liquid"
-        sources = [f"-I{path.resolve()}", *(str((path / name).resolve()) for name in reversed(VERILOG))]
         folder = Path(scratch) / "run"
         shutil.copytree(path, folder)  # the testbench writes beside what it reads
-        for command in (
-            ["iverilog", "-g2005", "-o", str(program), *sources],
-            ["vvp", "-N", str(program)],
-        ):
+        for command in (["iverilog", "-g2005", "-o", "liquid", *VERILOG], ["vvp", "-N", "liquid"]):
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise ExperimentError(
@@ -305,7 +300,8 @@ def _side(name: str, table: Table, row: str) -> dict[str, Image]:
 def _vectors(fixed: FixedPoint, binned: Binned, answers: Answers) -> dict[str, Image]:
     """Test vectors: events in, spikes, scores and answers out."""
     channels, ends = binned.packed()
-    words = [int.from_bytes(row.tobytes(), "little") for row in _packed_bits(answers.spikes)]
+    bits = np.packbits(answers.spikes.reshape(-1, fixed.n_neurons), axis=1, bitorder="little")
+    words = [int.from_bytes(row.tobytes(), "little") for row in bits]
     out = {
         "event_ptr": Image(
             ends, "first event of a step; the last word ends the last step", "recording, step"
@@ -324,10 +320,6 @@ def _vectors(fixed: FixedPoint, binned: Binned, answers: Answers) -> dict[str, I
             answers.answer, "answer with the largest score, the first of equals", "recording", width=16
         )
     return out
-
-
-def _packed_bits(spikes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    return np.packbits(spikes.reshape(-1, spikes.shape[2]), axis=1, bitorder="little")
 
 
 def _parameters(fixed: FixedPoint, memories: dict[str, Image], vectors: dict[str, Image], n: int) -> str:

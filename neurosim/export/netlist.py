@@ -81,19 +81,9 @@ def netlist(
         wire(f"b_{m - 1}_{j}", f"b_{m - 1}_{j}", f"g_{j}", wires.r_col + wires.r_sense)
         lines.append(f"Vc_{j} g_{j} 0 0")
     prints = "\n".join(f"print i(vc_{j})" for j in range(n))
-    return (
-        "\n".join(
-            [
-                *lines,
-                ".options reltol=1e-12 abstol=1e-18 vntol=1e-15 gmin=1e-30",
-                ".control",
-                "set numdgt=15",
-                "op",
-                prints,
-            ]
-        )
-        + "\nquit\n.endc\n.end\n"
-    )
+    exact = ".options reltol=1e-12 abstol=1e-18 vntol=1e-15 gmin=1e-30"
+    control = [".control", "set numdgt=15", "op", prints, "quit", ".endc", ".end"]
+    return "\n".join([*lines, exact, *control]) + "\n"
 
 
 def write_spice(design: "Design", out: Path) -> list[Path]:
@@ -130,7 +120,7 @@ def run_spice(text: str) -> Array:
         raise MissingExtraError("ngspice is not installed; on Debian: apt install ngspice")
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / "tile.cir"
-        path.write_text(text, encoding="ascii")
+        path.write_text(text, encoding="utf-8")
         done = subprocess.run(
             ["ngspice", "-b", str(path)], cwd=scratch, capture_output=True, text=True, check=False
         )
