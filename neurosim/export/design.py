@@ -235,7 +235,7 @@ def _check(n_vectors: int, quantised: bool, levels: int | None, weight_bits: int
             raise ExperimentError(f"{value} {what}; choose {low} to {high}")
     if levels and not quantised:
         raise ExperimentError(
-            f"{levels} levels have no effect on an export that is not quantised; quantise it"
+            f"{levels} levels have no effect where nothing is quantised; quantise the export"
         )
 
 

@@ -29,9 +29,7 @@ def read_run(source: Path | str) -> tuple[Experiment, str | None]:
     if path.is_dir():
         path /= "result.json"
         if not path.is_file():
-            raise ExperimentError(
-                f"{source}: no result.json in this folder; give the folder of a finished run"
-            )
+            raise ExperimentError(f"{source}: no result.json in it; give the folder of a finished run")
     if path.suffix != ".json":
         return load_experiment(source), None
     try:
