@@ -25,16 +25,18 @@ ROWS, COLS = 24, 40  # of a tile: 15 rows of 32 lines are in use
 
 
 @cache
-def small_macro() -> str:
-    """Path of a macro card of a small tile."""
+def small_macro_of(rows: int, cols: int) -> str:
+    """Path of a macro card of a tile of that size."""
     card = load_macro("rram_40nm_256kb")
-    sizes = {
-        name: getattr(card, name).model_copy(update={"value": n})
-        for name, n in (("rows", ROWS), ("cols", COLS))
-    }
+    lines = [line.model_copy(update={"value": n}) for line, n in ((card.rows, rows), (card.cols, cols))]
     path = Path(tempfile.mkdtemp()) / "small_macro.toml"
-    write_card(card.model_copy(update={"name": "small_macro", **sizes}), path)
+    small = {"name": "small_macro", "rows": lines[0], "cols": lines[1]}
+    write_card(card.model_copy(update=small), path)
     return str(path)
+
+
+def small_macro() -> str:
+    return small_macro_of(ROWS, COLS)
 
 
 def small_experiment(*overrides: str) -> Experiment:

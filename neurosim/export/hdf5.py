@@ -156,7 +156,7 @@ def opened(path: Path, schema: str, *, sealed: bool) -> Iterator["Reader"]:
                 raise ImageError(f"{path}: was cut off or changed: its SHA-256 is wrong; get the file again")
     try:
         with h5py.File(path, "r", locking=False) as file:
-            reader = Reader(file, path, size)
+            reader = Reader(file, path, size, sealed=sealed)
             if (got := reader.attribute("", "schema", str)) != schema:
                 raise ImageError(f"{path}: schema '{got}'; must be '{schema}'")
             yield reader
@@ -170,10 +170,12 @@ def opened(path: Path, schema: str, *, sealed: bool) -> Iterator["Reader"]:
 class Reader:
     """An open file; every method raises ImageError, naming file and entry, where something is wrong."""
 
-    def __init__(self, file: Any, path: Path, size: int) -> None:
+    def __init__(self, file: Any, path: Path, size: int, *, sealed: bool) -> None:
+        """``sealed``: every dataset must have its sum."""
         self._file = file
         self._path = path
         self._size = size
+        self._sealed = sealed
         self._left = MAX_BYTES
 
     def fail(self, name: str, problem: str) -> ImageError:
@@ -261,7 +263,7 @@ class Reader:
         values = np.empty(dataset.shape, dataset.dtype)
         if values.size:
             dataset.read_direct(values)
-        if "sha256" in dataset.attrs:
+        if self._sealed or "sha256" in dataset.attrs:
             self._sum(name, checksum(values))
         self._check(field, values, missing)
         return values.astype(dtype, copy=False)

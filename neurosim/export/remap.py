@@ -12,10 +12,9 @@ from neurosim.export.layout import Layout
 Mask = npt.NDArray[np.bool_]
 Array = npt.NDArray[np.float32]
 
-SILENT = 0.02  # of the median conductance that is expected: below it a cell does not conduct
-EXPECTED = 0.04  # of that median: a cell that should conduct less proves nothing
+SILENT = 0.02  # of the median conductance that is expected
 SHARE = 0.9  # of a dead line's cells that do not conduct
-CHANCE = 1e-3  # of calling a good line of the chip dead
+CHANCE = 5e-4  # of calling a good line of the chip dead, at either level
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +33,10 @@ class DeadLines:
 def find_dead(design: Design, g: Array) -> DeadLines:
     """Lines of which so many cells do not conduct that single cells' faults cannot explain it.
 
-    A cell counts if it should conduct; it is silent if it conducts less than 2 % of the median of what is
-    expected. A line is dead if 90 % of its cells are silent and the binomial chance of so many, at the silent
-    share of the median line, is below 1e-3 for all lines of its kind together.
+    Two levels are tried: 2 % of the median of what is expected, and half of the card's g_min, which even an
+    unformed cell conducts. A cell counts if twice the level is expected of it; it is silent if it conducts
+    less than the level. A line is dead if 90 % of its cells are silent and the binomial chance of so many, at
+    the silent share of the median line, is below 5e-4 for all lines of its kind together.
 
     Args:
         design: Says what to expect: the targets, or the card's mean where cells are formed.
@@ -45,12 +45,14 @@ def find_dead(design: Design, g: Array) -> DeadLines:
     Assumes: cells fail independently, lines as a whole.
     Source: binomial test with Bonferroni's correction.
     """
-    expected = expectation(design)
-    median = float(np.median(expected[design.layout.used]))
-    counts = (expected > EXPECTED * median) & ~np.isnan(g)
-    silent = counts & (g < SILENT * median)
-    lines = [_dead(silent.sum(axis), counts.sum(axis)) for axis in (2, 1)]
-    return DeadLines(lines[0], lines[1])
+    expected, low = expectation(design), design.chip.crossbar.pos.card.conductance.g_min.value
+    rows, cols = np.zeros(g.shape[:2], np.bool_), np.zeros(g.shape[::2], np.bool_)
+    for level in (SILENT * float(np.median(expected[design.layout.used])), low / 2):
+        counts = ~np.isnan(g) & (expected >= 2 * np.float32(level)) & (level > 0)
+        silent = counts & (g < level)
+        rows |= _dead(silent.sum(axis=2), counts.sum(axis=2))
+        cols |= _dead(silent.sum(axis=1), counts.sum(axis=1))
+    return DeadLines(rows, cols)
 
 
 def expectation(design: Design) -> Array:
