@@ -4,6 +4,7 @@ The library is imported inside the commands, so that ``neurosim --help`` answers
 """
 
 import signal
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -134,6 +135,102 @@ def run(
 def demo(out: Out = None) -> None:
     """Run the experiment that ships with neurosim: digits seen by an event camera, three simulated chips."""
     _run("demo", [], data_dir=None, out=out, engine="numba")
+
+
+@app.command()
+def export(
+    run: Annotated[
+        str, typer.Argument(help="Folder of a finished run, an experiment's TOML, or the name of an example.")
+    ],
+    to: Annotated[
+        str, typer.Option(help="Format: macro (HDF5), csv, nir, mem (memory images and Verilog) or spice.")
+    ] = "macro",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File or folder to write. Default: beside the run.")
+    ] = None,
+    chip: Annotated[int, typer.Option(min=0, help="Number of the simulated chip.")] = 0,
+    vectors: Annotated[int, typer.Option(min=1, help="Test recordings to pass on.")] = 16,
+    quantise: Annotated[
+        bool, typer.Option("--quantise", help="Conductances on levels, thresholds on whole converter steps.")
+    ] = False,
+    levels: Annotated[
+        int | None,
+        typer.Option(min=2, help="Levels, evenly spaced. Default: as many as the card keeps apart."),
+    ] = None,
+    weight_bits: Annotated[int, typer.Option(min=2, max=16, help="Of the integer projection.")] = 16,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="A setting of the format (nir, mem). May be repeated."
+        ),
+    ] = None,
+    data_dir: Data = None,
+) -> None:
+    """Write what a chip is programmed with: cells of every tile, thresholds, projection, test vectors.
+
+    neurosim export runs/demo --to macro --out demo.h5
+
+    neurosim export runs/demo --to csv --chip 2 --quantise
+
+    neurosim export runs/demo --to mem --vectors 64 --set leak_bits=20
+
+    What the files hold is in docs/formats.md, the way to a chip and back in docs/from-card-to-chip.md.
+    """
+    from neurosim.export import ExportWarning, default_out, read_settings, write
+    from neurosim.export.design import make_design
+
+    path, config = out or default_out(run, to), read_settings(to, settings or ())
+    with _progress() as progress:
+        design = make_design(
+            run,
+            chip,
+            n_vectors=vectors,
+            quantised=quantise or levels is not None,
+            levels=levels,
+            weight_bits=weight_bits,
+            data_dir=data_dir,
+            progress=progress,
+        )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ExportWarning)
+        files = write(design, to, path, config)
+    for one in caught:
+        Console(stderr=True).print(Text(f"Warning: {one.message}", style="bold yellow"), soft_wrap=True)
+    for file in files:
+        typer.echo(file)
+    shares = ", ".join(f"{name} {share:.1%}" for name, share in design.accuracy.items())
+    typer.echo(f"accuracy on the test part: {shares}")
+
+
+@app.command()
+def readback(
+    image: Annotated[Path, typer.Argument(help="The macro image that the chip was made from.")],
+    measured: Annotated[
+        str,
+        typer.Argument(help="What was measured: HDF5, FILE.h5:DATASET, a CSV, or a folder of one per tile."),
+    ],
+    data_dir: Data = None,
+    out: Out = None,
+    card: Annotated[str, typer.Option(help="Name of the device card that is fitted to the chip.")] = "chip",
+) -> None:
+    """Run an experiment with the cells of a chip that was made, repair what can be repaired, export it again.
+
+    neurosim readback demo.h5 measured.h5 --out runs/chip
+    """
+    from neurosim.export.image import read_macro
+    from neurosim.export.measured import read_measured
+    from neurosim.export.page import show, write_readback
+    from neurosim.export.readback import read_back
+
+    design = read_macro(image)
+    reads = read_measured(measured, design)
+    folder = _writable(out or Path("runs") / f"{design.experiment.name}-chip")
+    with _progress() as progress:
+        result = read_back(design, reads, data_dir=data_dir, progress=progress)
+    paths = write_readback(result, folder, name=card)
+    show(result, folder, Console())
+    for path in paths:
+        typer.echo(path)
 
 
 @app.command()

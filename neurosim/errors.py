@@ -5,6 +5,7 @@
       ExperimentError     (ValueError)   an experiment's TOML, an override or an option is wrong
       EventFileError      (ValueError)   an event or image file does not hold what its format says
       MeasurementError    (ValueError)   a file of measured data is wrong or says too little
+      ImageError          (ValueError)   a macro image, or what was measured on its chip, is wrong or damaged
       DataNotFoundError   (FileNotFoundError)  a data set is not on this machine
       OutOfRangeError     (ValueError)   a physical value leaves the range its card was fitted in
       ShapeError          (ValueError)   arrays disagree with each other
@@ -36,6 +37,10 @@ class EventFileError(NeurosimError, ValueError):
 
 class MeasurementError(NeurosimError, ValueError):
     """A file of measured data does not hold what its format says, or too little to fit a law to."""
+
+
+class ImageError(NeurosimError, ValueError):
+    """A macro image, or a file of what was measured on its chip, is wrong, damaged or does not fit."""
 
 
 class DataNotFoundError(NeurosimError, FileNotFoundError):

@@ -304,7 +304,8 @@ def run(
     binned, content = prepared.binned, prepared.content
     clock = _Clock(prepared.seconds)
     scores = []
-    for chip, states in _Maker(experiment, resolved, binned, content, engine, show).chips():
+    maker = _Maker(experiment, resolved, binned, content, engine, show)
+    for chip, states in maker.chips(range(experiment.chips)):
         clock.lap("liquid")
         show(f"chip {chip.number}: readout", 0, 1)
         score, predicted, readout = _train(experiment, chip, states, binned)
@@ -353,6 +354,33 @@ def run(
         seconds=clock.seconds(),
         example=_example(first, prepared.shown, binned["test"], answer),
     )
+
+
+def instance(
+    experiment: Experiment,
+    number: int = 0,
+    *,
+    prepared: Prepared,
+    engine: Engine = "numba",
+    progress: Progress | None = None,
+) -> tuple[Chip, store.Arrays, Readout]:
+    """One chip of an experiment as `run` leaves it; quick where the run's states are still in the cache.
+
+    Args:
+        experiment: What was run.
+        number: Number of the device instance.
+        prepared: Its recordings.
+        engine, progress: See `run`.
+
+    Returns:
+        The chip after calibration, its states (``x_train``, ``x_validation``, ``x_test``), and the readout
+        that was trained on them.
+    """
+    show = progress or _silent
+    maker = _Maker(experiment, resolve(experiment), prepared.binned, prepared.content, engine, show)
+    ((chip, states),) = maker.chips([number])
+    _, _, readout = _train(experiment, chip, states, prepared.binned)
+    return chip, states, readout
 
 
 def _try_hardware(experiment: Experiment) -> None:
@@ -444,12 +472,12 @@ class _Maker:
     engine: Engine
     show: Progress
 
-    def chips(self) -> Iterator[tuple[Chip, store.Arrays]]:
-        """All chips after homeostasis and their states of all parts: from the cache, or made and kept."""
-        for first in range(0, self.experiment.chips, CHIPS_AT_ONCE):
-            numbers = range(first, min(first + CHIPS_AT_ONCE, self.experiment.chips))
-            entries = {number: store.load(self.path(number)) for number in numbers}
-            made = self.simulated([number for number in numbers if entries[number] is None])
+    def chips(self, numbers: Sequence[int]) -> Iterator[tuple[Chip, store.Arrays]]:
+        """Chips after homeostasis and their states of all parts: from the cache, or made and kept."""
+        for first in range(0, len(numbers), CHIPS_AT_ONCE):
+            some = numbers[first : first + CHIPS_AT_ONCE]
+            entries = {number: store.load(self.path(number)) for number in some}
+            made = self.simulated([number for number in some if entries[number] is None])
             for number, entry in entries.items():
                 yield made[number] if entry is None else (self.restored(number, entry[0]), entry[0])
 

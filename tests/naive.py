@@ -111,6 +111,55 @@ def lif(
     return spikes
 
 
+def whole(x: int, multiplier: int, bits: int) -> int:
+    """``x multiplier / 2^bits`` to the nearest integer, halves upwards."""
+    return (2 * x * multiplier + 2**bits) // 2 ** (bits + 1)
+
+
+def fixed_lif(
+    w_in: list[list[int]],
+    w_rec: list[list[int]],
+    x: list[list[int]],
+    threshold: list[int],
+    *,
+    fraction_bits: int,
+    leak: int,
+    leak_bits: int,
+    membrane_bits: int,
+    synapse_leak: int = 0,
+    adc: tuple[int, int, int] | None = None,
+    subtract: bool = False,
+    n_refractory: int = 0,
+) -> list[list[int]]:
+    """Spikes of one recording in Python's integers; ``adc``: factor, shift and largest code."""
+    top = 2 ** (membrane_bits - 1) - 1
+    n = len(threshold)
+    v, synapse, frozen, before = [0] * n, [0] * n, [0] * n, [0] * n
+    spikes = []
+    for counts in x:
+        fired = [0] * n
+        for j in range(n):
+            current = sum(c * row[j] for c, row in zip(counts, w_in, strict=True))
+            current += sum(s * row[j] for s, row in zip(before, w_rec, strict=True))
+            if adc:
+                current = max(-adc[2], min(adc[2], whole(current, *adc[:2])))
+            current *= 2**fraction_bits
+            if synapse_leak:
+                synapse[j] = max(-top, min(top, whole(synapse[j], synapse_leak, leak_bits) + current))
+                current = synapse[j]
+            if frozen[j]:
+                frozen[j] -= 1
+                continue
+            v[j] = max(-top, min(top, whole(v[j], leak, leak_bits) + current))
+            if v[j] > threshold[j]:
+                fired[j] = 1
+                v[j] = v[j] - threshold[j] if subtract else 0
+                frozen[j] = n_refractory
+        before = fired
+        spikes.append(fired)
+    return spikes
+
+
 def states(
     spikes: npt.NDArray[np.uint8],
     feature: npt.NDArray[np.int32],

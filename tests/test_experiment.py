@@ -541,7 +541,7 @@ def aged(toml: Path, *overrides: str) -> tuple[Any, Any]:
     maker = module._Maker(
         experiment, resolve(experiment), prepared.binned, prepared.content, "numba", lambda *_: None
     )
-    return next(maker.chips())
+    return next(maker.chips([0]))
 
 
 def test_a_chip_fitted_young_and_used_old(toml: Path) -> None:

@@ -38,6 +38,11 @@ def test_wheel_holds_the_cards_and_examples_and_nothing_beside_the_package(wheel
     assert not [name for name in names if "__pycache__" in name]
 
 
+def test_wheel_holds_the_verilog(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {"neurosim/export/liquid_core.v", "neurosim/export/liquid_tb.v"} <= set(names)
+
+
 def test_wheel_is_small_enough_for_an_index(wheel: Path) -> None:
     assert wheel.stat().st_size < 10e6
 

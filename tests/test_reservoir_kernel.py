@@ -325,7 +325,7 @@ def test_states_are_sums_over_the_spikes(kind: str, n_segments: int, topology: s
 @pytest.mark.parametrize(("n_steps", "dtype"), [(255, np.uint8), (256, np.uint16), (70_000, np.uint32)])
 def test_counts_have_a_type_that_cannot_overflow(n_steps: int, dtype: type) -> None:
     liquid = liquid_of(config_of("sparse"))
-    assert states._readings(liquid, n_steps).step_weight.dtype == dtype
+    assert states.readings_for(liquid, n_steps).step_weight.dtype == dtype
 
 
 # ---- wiring ----------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from neurosim.array.crossbar import (
     slow_reads,
     white_variance,
     wire_error,
+    with_cells,
 )
 from neurosim.array.irdrop import Seen, WiresConfig
 from neurosim.array.tiles import Tiling, tile
@@ -54,4 +55,5 @@ __all__ = [
     "tile",
     "white_variance",
     "wire_error",
+    "with_cells",
 ]

@@ -17,7 +17,7 @@ from neurosim.array.wires import MeanFieldError, mean_field_error
 from neurosim.cards import MacroCard, load_macro
 from neurosim.config import StrictModel
 from neurosim.device import Cells, DeviceConfig, check_read_voltage, chord, make_cells, slow_steps
-from neurosim.errors import ExperimentError, OutOfRangeError
+from neurosim.errors import ExperimentError, OutOfRangeError, ShapeError
 
 Array = npt.NDArray[np.float32]
 
@@ -175,6 +175,27 @@ def build_crossbar(
         wires=config.wires,
         chord=bend,
     )
+
+
+def with_cells(crossbar: Crossbar, pos: Cells, neg: Cells) -> Crossbar:
+    """The same crossbar with other cells, e.g. those that were measured on a chip.
+
+    Args:
+        crossbar: Its layout, wires and converters stay.
+        pos, neg: Cells of G+ and G-, (rows, cols); their conductances are I/V at the macro's read voltage.
+
+    Raises:
+        ShapeError: If they do not have the crossbar's shape.
+
+    Assumes: a cell whose current bends conducts as at the read voltage, also behind wires.
+    """
+    if pos.g.shape != crossbar.pos.g.shape or neg.g.shape != crossbar.neg.g.shape:
+        raise ShapeError(
+            f"cells of shapes {pos.g.shape} and {neg.g.shape} for a crossbar of {crossbar.pos.g.shape}; give "
+            "a conductance for every cell"
+        )
+    pos_seen, neg_seen = see_pairs(pos.g, neg.g, crossbar.tiles, crossbar.macro, crossbar.wires, None)
+    return replace(crossbar, pos=pos, neg=neg, pos_seen=pos_seen, neg_seen=neg_seen, chord=None)
 
 
 def reads_averaged(t_integrate: float | None, macro: MacroCard) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from neurosim.cards import DeviceCard
+from neurosim.cards import Card, DeviceCard
 from neurosim.config import StrictModel, validate
 from neurosim.errors import CardError, MeasurementError
 from neurosim.fit.laws import (
@@ -188,8 +188,8 @@ def _with_source(node: Any, key: str) -> Any:
 # ---- TOML ------------------------------------------------------------------------------------------
 
 
-def write_card(card: DeviceCard, path: Path) -> None:
-    """Write a device card as TOML, atomically.
+def write_card(card: Card, path: Path) -> None:
+    """Write a device or macro card as TOML, atomically.
 
     Raises:
         CardError: If ``path`` does not end in ``.toml``, by which a card is told from a name.

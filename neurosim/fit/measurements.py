@@ -79,7 +79,7 @@ def read_measurement(place: str, unit: str | None = None) -> Measurement:
         raw = _read_hdf5(path, dataset, unit)
         entries = None
     else:
-        raw, entries = _read_csv(path)
+        raw, entries = read_csv(path)
     columns: dict[str, Array] = {}
     for header, values in raw.items():
         name, factor = _column(header, unit, place)
@@ -109,6 +109,12 @@ def reread(address: str, folder: Path) -> Measurement | None:
     if not path.is_file() or sha256(path) != match["sha256"]:
         return None
     return read_measurement(place, match["unit"])
+
+
+def si_column(header: str, values: Array, entries: list[int], place: str) -> tuple[str, Array]:
+    """Name of a column of a CSV without its unit, and its values in SI units, checked."""
+    name, factor = _column(header, None, place)
+    return name, _check(name, values * factor, entries, f"{place}: column '{header}'")
 
 
 # ---- names -----------------------------------------------------------------------------------------
@@ -202,7 +208,7 @@ def _by_read(columns: Mapping[str, Array], place: str) -> dict[str, Array]:
 # ---- files -----------------------------------------------------------------------------------------
 
 
-def _read_csv(path: Path) -> tuple[dict[str, Array], list[int]]:
+def read_csv(path: Path) -> tuple[dict[str, Array], list[int]]:
     """Columns by their header, and the line of every row; empty lines and lines with # are skipped."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:

@@ -9,8 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim import rng
-from neurosim.array import ArrayConfig, Crossbar, build_crossbar, differential, slow_reads, white_variance
-from neurosim.device import DeviceConfig
+from neurosim.array import (
+    ArrayConfig,
+    Crossbar,
+    build_crossbar,
+    differential,
+    slow_reads,
+    white_variance,
+    with_cells,
+)
+from neurosim.device import Cells, DeviceConfig
 from neurosim.events.types import Binned, Sensor
 from neurosim.reservoir.calibration import calibrate_converters, clipped_share
 from neurosim.reservoir.config import ReservoirConfig
@@ -68,6 +76,28 @@ class Chip:
             return self
         return replace(
             self, liquid=adapt_thresholds(self.liquid, binned, config, noise_key=key, progress=progress)
+        )
+
+    def with_cells(self, pos: Cells, neg: Cells) -> Self:
+        """The same chip with other cells (see `array.with_cells`); what is digital stays as it is.
+
+        Where weights would leave their integers' range, all that is counted in their unit gets a larger one.
+        """
+        crossbar = with_cells(self.crossbar, pos, neg)
+        liquid, dg = self.liquid, differential(crossbar)
+        return replace(
+            self,
+            crossbar=crossbar,
+            liquid=build_liquid(
+                liquid.config,
+                liquid.wiring,
+                dg,
+                dt=liquid.dt,
+                seed=self.seed,
+                chip=self.number,
+                white_variance=white_variance(crossbar),
+                like=liquid.with_room(dg),
+            ),
         )
 
     def clipped_share(self, binned: Binned) -> float:

@@ -20,6 +20,7 @@ from neurosim.reservoir.wiring import Synapses, Wiring
 Float = npt.NDArray[np.float32]
 
 VARIANCE_LEVELS = 255
+HEAD_ROOM = 1.25  # for slow noise, which moves weights after the scale is chosen
 MAX_REFRACTORY = 255  # the kernel counts steps in a byte
 # Up to so many neurons a second finds all eigenvalues; beyond, the largest is iterated to 1e-3.
 DENSE_EIGENVALUES = 1000
@@ -175,6 +176,24 @@ class Liquid:
         """The same liquid with its crossbar read at another moment (see ``Weights.reread``)."""
         return replace(self, weights=self.weights.reread(dg))
 
+    def with_room(self, dg: Float) -> Self:
+        """The same liquid, in a larger unit if ``dg`` (G+ - G- [S]) would overflow its weights' integers."""
+        w = self.weights
+        used = [w.scaling[0], *([w.scaling[1]] if w.wiring.recurrent is not None else [])]
+        if w.q_in.dtype.kind == "f":
+            return self
+        fill = float(np.abs(dg).max()) * max(used) / (w.lsb * np.iinfo(w.q_in.dtype).max)
+        if fill <= 1:
+            return self
+        grow = HEAD_ROOM * fill
+        return replace(
+            self,
+            weights=replace(w, lsb=w.lsb * grow),
+            threshold=(self.threshold / grow).astype(np.float32),
+            adc_step=self.adc_step / grow,
+            adc_max=self.adc_max / grow,
+        )
+
     def neurons(self) -> Neurons:
         """Membrane constants for the kernel."""
         errors, none, step = self.adc_errors, np.empty(0, np.float32), np.float32(self.adc_step)
@@ -275,8 +294,7 @@ def build_liquid(
         if s is not None
     )
     largest = largest or config.v_threshold  # nothing is formed
-    # a quarter of head room for slow noise, which moves weights after the scale is chosen
-    lsb = 1.0 if config.weights == "float32" else float(1.25 * largest) / np.iinfo(config.weights).max
+    lsb = 1.0 if config.weights == "float32" else float(HEAD_ROOM * largest) / np.iinfo(config.weights).max
     lsb = like.weights.lsb if like else lsb
     q_in, q_rec = _quantise(dg, scaling, lsb, np.dtype(config.weights))
     variance, unit = np.empty(0, np.uint8), 0.0

@@ -51,7 +51,8 @@ class Readings:
         np.add.at(states, (i, self.segment[t] * self.n_features + self.feature[j]), self.step_weight[t])
 
 
-def _readings(liquid: Liquid, n_steps: int) -> Readings:
+def readings_for(liquid: Liquid, n_steps: int) -> Readings:
+    """How spikes of ``n_steps`` steps add up to states, as the liquid's config says."""
     config = liquid.config.states
     if config.n_segments > n_steps:
         raise ExperimentError(
@@ -146,7 +147,7 @@ def simulate_chips(
             f"recordings have {binned.sensor.n_channels} channels, the liquid {wiring.inputs.n_pre}; "
             "bin them as those that the liquid was built for"
         )
-    readings = readings or _readings(liquids[0], binned.n_steps)
+    readings = readings or readings_for(liquids[0], binned.n_steps)
     together = 1
     match engine:
         case "numba":
