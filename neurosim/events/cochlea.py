@@ -124,7 +124,7 @@ def distortion(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Speed and pitch of one copy of every recording, both float64 (n,) [1], within ``MOST_DISTORTED``."""
     key = rng.key(seed, f"{name}/{copy}")
-    own = [np.uint64(counter.mix(key, number)) for number in np.asarray(ids, np.int64)]
+    own = [counter.mix(key, number) >> 1 for number in np.asarray(ids, np.int64)]
 
     def draw(sigma: float, use: int) -> npt.NDArray[np.float64]:
         z = np.array([counter.normal(k, use) for k in own], np.float64)
