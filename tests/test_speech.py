@@ -144,6 +144,21 @@ def test_missing_engine_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> N
         speak([utterance()])
 
 
+@pytest.mark.usefixtures("engine")
+def test_damaged_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import espeakng_loader
+
+    whole = Path(espeakng_loader.get_data_path())
+    with pytest.raises(MissingExtraError, match="does not start from"):
+        speech._say(utterance(), Path(espeakng_loader.get_library_path()), tmp_path)
+    monkeypatch.setattr(espeakng_loader, "get_library_path", lambda: str(whole / "phontab"))
+    with pytest.raises(MissingExtraError, match="eSpeak NG cannot be loaded"):
+        speak([utterance()])
+    monkeypatch.setattr(espeakng_loader, "get_data_path", lambda: str(tmp_path))
+    with pytest.raises(MissingExtraError, match="espeakng-loader is not whole"):
+        speak([utterance()])
+
+
 # --- the lists that ship ---
 
 

@@ -117,8 +117,11 @@ def speak(utterances: Sequence[Utterance]) -> list[Waveform]:
         raise MissingExtraError(
             "spoken words need espeakng-loader; install it with: pip install 'neurosim-codesign[speech]'"
         ) from None
-    data = Path(espeakng_loader.get_data_path())
-    speakers = {file.name for file in (data / "voices" / "!v").iterdir()}
+    try:
+        data = Path(espeakng_loader.get_data_path())
+        speakers = {file.name for file in (data / "voices" / "!v").iterdir()}
+    except (OSError, RuntimeError) as why:
+        raise MissingExtraError(f"espeakng-loader is not whole: {why}; install it again") from None
     for utterance in utterances:
         if utterance.speaker and utterance.speaker not in speakers:
             hint = did_you_mean(utterance.speaker, speakers)
