@@ -124,8 +124,8 @@ def run(
 
     neurosim run paper_nmnist --data ~/data --seed 1
 
-    Shipped examples: demo, nmnist_local, nmnist_shared, ntidigits, paper_nmnist. Every key of an experiment
-    is in docs/experiments.md.
+    Shipped examples: demo, fsdd, nmnist_local, nmnist_shared, ntidigits, paper_nmnist, spoken_digits. Every
+    key of an experiment is in docs/experiments.md.
     """
     seeds = [] if seed is None else [f"seed={seed}"]
     _run(experiment, [*(overrides or []), *seeds], data_dir=data_dir, out=out, engine=engine)

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import combinations
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,10 @@ from neurosim.errors import ExperimentError, did_you_mean
 from neurosim.events import datasets, kept
 from neurosim.events.binning import BinningConfig, bin_events
 from neurosim.events.camera import CameraConfig
+from neurosim.events.cochlea import AugmentConfig, CochleaConfig
+from neurosim.events.cortex import CortexConfig
+from neurosim.events.pen import PenConfig
+from neurosim.events.rate import RateConfig
 from neurosim.events.types import Binned, Events
 from neurosim.readout import ReadoutConfig, make_readout
 from neurosim.readout.base import Readout
@@ -61,32 +65,73 @@ CHIPS_AT_ONCE = 5  # whose states are in memory together
 PACKAGES = ("neurosim-codesign", "numpy", "numba", "scipy", "scikit-learn", "torch", "snntorch", "brian2")
 
 
-class DataPart(StrictModel):
-    """Recordings of one part.
+class DataSource(StrictModel):
+    """Recordings of one data set.
 
     Attributes:
         dataset: Name or path of a dataset card.
         split: A split of the card, or ``all`` for every split that is there.
-        skip: Recordings left out at the beginning.
+        skip: Recordings left out at the beginning, of those of the chosen speakers.
         n: Number of recordings, evenly over the classes; None takes all.
+        speakers: Speakers whose recordings are taken; None is all of them.
+        not_speakers: Speakers whose recordings are left out.
     """
 
     dataset: str = "mnist-saccades"
     split: str
     skip: int = Field(0, ge=0)
     n: int | None = Field(None, ge=1)
+    speakers: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
+    not_speakers: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
-    def overlaps(self, other: Self) -> bool:
-        """Whether both are sure to share recordings."""
-        if self.dataset != other.dataset:
+    def shares_with(self, other: "DataSource") -> bool:
+        """Whether both are sure to share recordings, or differ only in the speakers that they leave out."""
+        if self.dataset != other.dataset or self._misses(other) or other._misses(self):
             return False
+        pair = (self, other)
+        whole = [(part.skip, part.n) == (0, None) for part in pair]
         if self.split != other.split:
-            return any((part.split, part.skip, part.n) == ("all", 0, None) for part in (self, other))
+            return any(all_ and part.split == "all" for all_, part in zip(whole, pair, strict=True))
+        chosen = [(part.speakers and {*part.speakers}, {*part.not_speakers}) for part in pair]
+        if chosen[0] != chosen[1]:  # skip and n count among other recordings
+            return any(whole)
         return (
             self.skip == other.skip
             or (self.n is None and self.skip < other.skip)
             or (other.n is None and other.skip < self.skip)
         )
+
+    def _misses(self, other: "DataSource") -> bool:
+        """Whether it names its speakers, and the other takes none of them."""
+        left = {*(self.speakers or ())} - {*self.not_speakers, *other.not_speakers}
+        return self.speakers is not None and not (
+            left if other.speakers is None else left & {*other.speakers}
+        )
+
+
+class DataPart(DataSource):
+    """Recordings of one part.
+
+    Attributes:
+        dataset: Name or path of a dataset card.
+        split: A split of the card, or ``all`` for every split that is there.
+        skip: Recordings left out at the beginning, of those of the chosen speakers.
+        n: Number of recordings, evenly over the classes; None takes all.
+        speakers: Speakers whose recordings are taken; None is all of them.
+        not_speakers: Speakers whose recordings are left out.
+        also: More recordings of the part, from other data sets or splits; tables with the keys above.
+    """
+
+    also: Annotated[tuple[DataSource, ...], Field(strict=False)] = ()
+
+    @property
+    def sources(self) -> tuple[DataSource, ...]:
+        """All that it takes recordings of."""
+        return (self, *self.also)
+
+    def overlaps(self, other: Self) -> bool:
+        """Whether both are sure to share recordings."""
+        return any(a.shares_with(b) for a in self.sources for b in other.sources)
 
 
 class DataConfig(StrictModel):
@@ -96,14 +141,24 @@ class DataConfig(StrictModel):
         train, test: The two parts.
         validation: The part that chooses; None holds out ``validation_share`` of the training part.
         validation_share: That share, drawn evenly over the classes.
+        augment: Distorted copies of the training sounds; validation has none, nor training any of its sounds.
         camera: Constants of the simulated camera, for data sets made from images.
+        cochlea: Constants of the simulated cochlea, for data sets made from sounds.
+        rate: How images become rates, for data sets whose cards say so.
+        pen: How letters are written, for simulated handwriting and its images.
+        cortex: Constants of the simulated motor cortex.
     """
 
     train: DataPart
     test: DataPart
     validation: DataPart | None = None
     validation_share: float = Field(0.1, gt=0, lt=1)
+    augment: AugmentConfig | None = None
     camera: CameraConfig = CameraConfig()
+    cochlea: CochleaConfig = CochleaConfig()
+    rate: RateConfig = RateConfig()
+    pen: PenConfig = PenConfig()
+    cortex: CortexConfig = CortexConfig()
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
@@ -112,7 +167,7 @@ class DataConfig(StrictModel):
             if part.overlaps(other):
                 raise ValueError(
                     f"{later} takes recordings of {earlier}, and a score on them would mean nothing; "
-                    "give it another split or skip"
+                    "give it another split, skip or speakers"
                 )
         return self
 
@@ -205,7 +260,7 @@ def resolve(experiment: Experiment) -> dict[str, Any]:
     # a card counts by what it says, not by where its file lies
     resolved["device"]["card"], resolved["array"]["macro"] = device.name, macro.name
     parts = [experiment.data.train, experiment.data.test, experiment.data.validation]
-    names = sorted({part.dataset for part in parts if part is not None})
+    names = sorted({source.dataset for part in parts if part is not None for source in part.sources})
     resolved["cards"] = {
         "device": device.model_dump(mode="json"),
         "macro": macro.model_dump(mode="json"),
@@ -252,17 +307,19 @@ def prepare(
     clock, show = _Clock(), progress or _silent
     chosen = _select(experiment, data_dir)
     code = store.code("experiment.py", "rng.py", "events")
-    key = fingerprint(data_key(experiment), {part: one.key for part, one in chosen.items()}, code)
+    keys = {part: [one.key for one in sources] for part, sources in chosen.items()}
 
     def make() -> dict[str, Binned]:
-        events = {part: one.load(partial(show, f"events: {part}")) for part, one in chosen.items()}
+        events = _load(experiment, chosen, show)
         clock.lap("events")
         return _split(experiment, events)
 
-    parts = kept.shared(store.cache_dir() / "binned" / key, make)
+    path = store.cache_dir() / "binned" / fingerprint(data_key(experiment), keys, code)
+    parts = kept.shared(path, make)
     binned = {part: parts[part] for part in PARTS}
     clock.lap("binning")
-    shown = replace(chosen["test"], chosen=chosen["test"].chosen[:1]).load()
+    first, *_ = chosen["test"]
+    shown = replace(first, chosen=first.chosen[:1]).load()
     content = fingerprint({part: _digest(binned[part]) for part in PARTS})
     clock.lap("events")
     return Prepared(data_key(experiment), binned, shown, content, clock.laps)
@@ -409,32 +466,61 @@ def data_key(experiment: Experiment) -> str:
     return fingerprint(experiment.model_dump(mode="json", include={"data", "events", "seed"}))
 
 
-def _select(experiment: Experiment, data_dir: Path | None) -> dict[Part, datasets.Selection]:
-    """The recordings that the parts of the experiment name."""
-    parts = {name: getattr(experiment.data, name) for name in PARTS}
-    return {
-        name: datasets.select(
-            part.dataset,
-            part.split,
+def _select(experiment: Experiment, data_dir: Path | None) -> dict[Part, list[datasets.Selection]]:
+    """The recordings that the parts of the experiment name, source by source."""
+    data = experiment.data
+
+    def select(source: DataSource, name: Part) -> datasets.Selection:
+        return datasets.select(
+            source.dataset,
+            source.split,
             data_dir=data_dir,
-            skip=part.skip,
-            n=part.n,
+            skip=source.skip,
+            n=source.n,
+            speakers=source.speakers,
+            not_speakers=source.not_speakers,
             seed=experiment.seed,
-            camera=experiment.data.camera,
+            camera=data.camera,
+            cochlea=data.cochlea,
+            rate=data.rate,
+            pen=data.pen,
+            cortex=data.cortex,
+            augment=data.augment if name == "train" else None,
         )
-        for name, part in parts.items()
-        if part is not None
+
+    parts = {name: getattr(data, name) for name in PARTS}
+    return {name: [select(s, name) for s in part.sources] for name, part in parts.items() if part is not None}
+
+
+def _load(
+    experiment: Experiment, chosen: dict[Part, list[datasets.Selection]], show: Progress
+) -> dict[Part, Events]:
+    """The recordings themselves."""
+    loaded = {
+        name: [one.load(partial(show, f"events: {name}")) for one in part] for name, part in chosen.items()
     }
+    if len({(some.sensor, some.classes) for part in loaded.values() for some in part}) > 1:
+        raise ExperimentError("data.train, .validation and .test differ in sensor or classes; name others")
+    if augment := experiment.data.augment:
+        # all recordings, then a copy of each, then the next
+        versions = 1 + augment.copies
+        loaded["train"] = [
+            part[k * len(part) // versions : (k + 1) * len(part) // versions]
+            for k in range(versions)
+            for part in loaded["train"]
+        ]
+    return {name: Events.join(part) for name, part in loaded.items()}
 
 
 def _split(experiment: Experiment, events: dict[Part, Events]) -> dict[str, Binned]:
     """Binned recordings of all three parts."""
-    if len({(part.sensor, part.classes) for part in events.values()}) > 1:
-        raise ExperimentError("data.train, .validation and .test differ in sensor or classes; name others")
     binned: dict[str, Binned] = {part: bin_events(one, experiment.events) for part, one in events.items()}
     if "validation" not in binned:
-        held = _held_out(binned["train"], experiment.data.validation_share, experiment.seed)
-        binned |= {"train": binned["train"][~held], "validation": binned["train"][held]}
+        versions = 1 + experiment.data.augment.copies if experiment.data.augment else 1
+        train = binned["train"]
+        originals = train[: len(train) // versions]  # whose copies stand after all of them
+        held = _held_out(originals, experiment.data.validation_share, experiment.seed)
+        binned |= {"train": train[~np.tile(held, versions)], "validation": originals[held]}
     return binned
 
 

@@ -5,12 +5,10 @@ hash of all it depends on. So each recording is only paid for once, whatever par
 an interrupted run goes on where it stopped.
 """
 
-import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,34 +16,27 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim import store
-from neurosim.cards import DatasetCard, Split, load_dataset, shipped_folder
+from neurosim.cards import DatasetCard, Split, cite, load_dataset, shipped_folder
 from neurosim.config import fingerprint
 from neurosim.errors import CardError, DataNotFoundError, EventFileError, ExperimentError, did_you_mean
-from neurosim.events import idx, nmnist, ntidigits
-from neurosim.events.camera import SENSOR as CAMERA
-from neurosim.events.camera import CameraConfig, saccade_path, simulate_camera
+from neurosim.events import idx
+from neurosim.events.blocks import SOUNDS, Block, Part, Sensors, make_blocks, sensor_of
+from neurosim.events.camera import CameraConfig
+from neurosim.events.cochlea import AugmentConfig, CochleaConfig
+from neurosim.events.cortex import CortexConfig
+from neurosim.events.pen import PenConfig
+from neurosim.events.rate import RateConfig
 from neurosim.events.types import Events, Sensor
 
 BLOCK = 1000
-SENSORS = {"idx": CAMERA, "nmnist": nmnist.SENSOR, "ntidigits": ntidigits.SENSOR}
-
 # called with the number of recordings that are ready and the number of all
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True, eq=False)
-class _Block:
-    """Consecutive recordings before they are made.
-
-    Attributes:
-        labels: int64 (n,).
-        key: Hash of all they depend on.
-        make: Reads or simulates them.
-    """
-
-    labels: npt.NDArray[np.int64]
-    key: str
-    make: Callable[[], Events]
+def data_dir() -> Path:
+    """Folder of the data sets: ``$NEUROSIM_DATA``, else ``data`` in the user's cache folder."""
+    path = os.environ.get("NEUROSIM_DATA")
+    return Path(path) if path else store.cache_dir() / "data"
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +46,11 @@ class Selection:
     Attributes:
         card: The data set.
         blocks: All blocks of the split.
-        chosen: int64 (n,), numbers of the recordings in the split.
+        chosen: int64 (n,), numbers of the recordings in the blocks.
     """
 
     card: DatasetCard
-    blocks: tuple[_Block, ...]
+    blocks: tuple[Block, ...]
     chosen: npt.NDArray[np.int64]
 
     @property
@@ -73,30 +64,13 @@ class Selection:
         return _gather(self.blocks, self.chosen, self.card, progress or (lambda _done, _total: None))
 
 
-def data_dir() -> Path:
-    """Folder of the data sets: ``$NEUROSIM_DATA``, else ``data`` in the user's cache folder."""
-    path = os.environ.get("NEUROSIM_DATA")
-    return Path(path) if path else store.cache_dir() / "data"
-
-
-def load(
-    card: DatasetCard | str,
-    split: str,
-    *,
-    data_dir: Path | None = None,
-    skip: int = 0,
-    n: int | None = None,
-    seed: int = 0,
-    camera: CameraConfig | None = None,
-    progress: Progress | None = None,
-) -> Events:
+def load(card: DatasetCard | str, split: str, *, progress: Progress | None = None, **choice: Any) -> Events:
     """Recordings of one part of a data set, in its order; memory-mapped.
 
     Arguments and errors are those of `select`; ``progress`` is called with the number of recordings that are
     ready and that of all.
     """
-    chosen = select(card, split, data_dir=data_dir, skip=skip, n=n, seed=seed, camera=camera)
-    return chosen.load(progress)
+    return select(card, split, **choice).load(progress)
 
 
 def select(
@@ -106,8 +80,15 @@ def select(
     data_dir: Path | None = None,
     skip: int = 0,
     n: int | None = None,
+    speakers: Sequence[str] | None = None,
+    not_speakers: Sequence[str] = (),
     seed: int = 0,
     camera: CameraConfig | None = None,
+    cochlea: CochleaConfig | None = None,
+    rate: RateConfig | None = None,
+    pen: PenConfig | None = None,
+    cortex: CortexConfig | None = None,
+    augment: AugmentConfig | None = None,
 ) -> Selection:
     """Choose recordings of one part of a data set; nothing is read or simulated yet but labels.
 
@@ -115,30 +96,56 @@ def select(
         card: A dataset card, its name, or the path of its TOML file.
         split: A split of the card, or ``"all"`` for those that are there.
         data_dir: Folder of the data sets; the default is ``data_dir()``.
-        skip: Number of recordings left out at the beginning.
+        skip: Number of recordings left out at the beginning, of those of the chosen speakers.
         n: Number of recordings, evenly over the classes and the first of each; None takes all.
-        seed: Seed of the simulated camera.
+        speakers: Speakers whose recordings are taken; None is all of the split.
+        not_speakers: Speakers whose recordings are left out.
+        seed: Seed of the simulated sensors.
         camera: Constants of the simulated camera; None is the calibrated default.
+        cochlea: Constants of the simulated cochlea; None is the default.
+        rate: How images become rates; None is the default.
+        pen: How letters are written; None is the default.
+        cortex: Constants of the simulated motor cortex; None is the default.
+        augment: Distorted copies of the chosen recordings, which follow after all of them; sounds only.
 
     Raises:
         DataNotFoundError: If the files are not there; says where to put them and how to get them.
-        ExperimentError: If there is no such split, or fewer recordings than asked for.
+        ExperimentError: If there is no such split or speaker, fewer recordings than asked for, or what is to
+            be augmented is no sound.
         EventFileError: If a file does not hold what its format says.
         CardError: If the card is wrong.
+        MissingExtraError: If the data set is made by a package that is not installed.
     """
     card = load_dataset(card) if isinstance(card, str) else card
-    if Sensor(**card.sensor.model_dump()) != SENSORS[card.format]:
-        raise CardError(f"data set '{card.name}': sensor: format '{card.format}' has {SENSORS[card.format]}")
+    if Sensor(**card.sensor.model_dump()) != (sensor := sensor_of(card)):
+        raise CardError(f"data set '{card.name}': sensor: format '{card.format}' has {sensor}")
     folder = _folder(card, data_dir)
-    blocks = list(_blocks(card, split, folder, camera=camera or CameraConfig(), seed=seed))
+    if augment is not None and card.format not in SOUNDS:
+        raise ExperimentError(f"data set '{card.name}': augment: only sounds can be distorted; leave it out")
+    sensors = Sensors(
+        camera or CameraConfig(),
+        cochlea or CochleaConfig(),
+        rate or RateConfig(),
+        pen or PenConfig(),
+        cortex or CortexConfig(),
+        seed,
+    )
+    blocks = list(_blocks(card, split, folder, sensors))
     labels = np.concatenate([block.labels for block in blocks])
-    if labels.max() >= len(card.classes):
-        first = int((labels >= len(card.classes)).argmax())
+    if (wrong := (labels < 0) | (labels >= len(card.classes))).any():
+        first = int(wrong.argmax())
         raise EventFileError(
-            f"data set '{card.name}', split '{split}': recording {first} has label {labels[first]}, "
-            f"the card names {len(card.classes)} classes; add the others to it, or get the file again"
+            f"data set '{card.name}', split '{split}': recording {first} has label "
+            f"{labels[first] + card.first_label}, the card names {len(card.classes)} classes; add the others "
+            "to it, or get the file again"
         )
-    return Selection(card, tuple(blocks), _choose(labels, card.classes, skip, n))
+    among = _spoken_by(blocks, card, speakers, not_speakers)
+    chosen = among[_choose(labels[among], card.classes, skip, n)]
+    if augment is not None:
+        chosen = np.concatenate([chosen + k * len(labels) for k in range(1 + augment.copies)])
+        for copy in range(1, 1 + augment.copies):
+            blocks += _blocks(card, split, folder, sensors, (copy, augment))
+    return Selection(card, tuple(blocks), chosen)
 
 
 def places(card: DatasetCard, data_dir: Path | None = None) -> dict[str, Path]:
@@ -152,9 +159,13 @@ def _folder(card: DatasetCard, folder: Path | None) -> Path:
 
 
 def _blocks(
-    card: DatasetCard, split: str, folder: Path, *, camera: CameraConfig, seed: int
-) -> Iterator[_Block]:
-    """Blocks of one split, or of every split that is there."""
+    card: DatasetCard,
+    split: str,
+    folder: Path,
+    sensors: Sensors,
+    copy: tuple[int, AugmentConfig] | None = None,
+) -> Iterator[Block]:
+    """Blocks of one split, or of every split that is there; of sounds also a distorted copy of them."""
     if split != "all" and split not in card.splits:
         hint = did_you_mean(split, [*card.splits, "all"])
         raise ExperimentError(f"data set '{card.name}' has no split '{split}'; {hint}")
@@ -162,70 +173,43 @@ def _blocks(
     if not found:
         wanted = [part for name, part in card.splits.items() if split in (name, "all")]
         looked = ", ".join(dict.fromkeys(place for part in wanted for place in part.data))
+        get = f"with 'neurosim datasets fetch {card.name}'" if card.files else f"from {'; '.join(cite(card))}"
         raise DataNotFoundError(
             f"data set '{card.name}', split '{split}': none of {looked} in {folder}; name another folder "
-            f"with --data DIR or $NEUROSIM_DATA, or get the files with 'neurosim datasets fetch {card.name}'"
+            f"with --data DIR or $NEUROSIM_DATA, or get the files {get}"
         )
     for name, place in found.items():
-        match card.format:
-            case "idx":
-                yield from _idx_blocks(card, name, folder, place, camera=camera, seed=seed)
-            case "nmnist":
-                yield from _nmnist_blocks(place)
-            case "ntidigits":
-                yield from _ntidigits_blocks(place, name)
+        yield from make_blocks(Part(card, name, folder, place, sensors, BLOCK, copy))
 
 
 def _find(split: Split, folder: Path) -> Path | None:
-    return next((folder / place for place in split.data if (folder / place).exists()), None)
+    return next((folder / place for place in split.data if idx.exists(folder / place)), None)
 
 
-def _idx_blocks(
-    card: DatasetCard, name: str, folder: Path, place: Path, *, camera: CameraConfig, seed: int
-) -> Iterator[_Block]:
-    """Images seen by the simulated camera; recordings are numbered through the splits of the card."""
-    split = card.splits[name]
-    if split.labels is None:
-        raise CardError(f"data set '{card.name}': splits.{name}.labels: missing; format 'idx' needs it")
-    images, labels = idx.read_images(place), idx.read_labels(folder / split.labels).astype(np.int64)
-    if not len(images) == len(labels) == split.n:
-        raise EventFileError(
-            f"{place}: {len(images)} images, {folder / split.labels}: {len(labels)} labels, "
-            f"expected {split.n} of each as the card '{card.name}' says; get the files again or correct it"
+def _spoken_by(
+    blocks: list[Block], card: DatasetCard, speakers: Sequence[str] | None, not_speakers: Sequence[str]
+) -> npt.NDArray[np.int64]:
+    """Indices of the recordings of these speakers, ascending."""
+    n = sum(len(block.labels) for block in blocks)
+    if speakers is None and not not_speakers:
+        return np.arange(n)
+    who = np.array([speaker for block in blocks for speaker in block.speakers])
+    if len(who) < n:
+        raise ExperimentError(
+            f"data set '{card.name}' does not say who speaks; leave speakers and not_speakers out"
         )
-    names = list(card.splits)
-    first = sum(card.splits[other].n for other in names[: names.index(name)])
-    ids = first + np.arange(split.n)
-    source = store.code("events/camera.py", "counter.py", "rng.py"), saccade_path().tolist(), camera, seed
-    for part in _parts(split.n):
-        record = partial(simulate_camera, images[part], labels[part], camera, seed=seed)
-        shown = hashlib.sha256(images[part].tobytes()).hexdigest()
-        key = fingerprint(*source, int(ids[part][0]), shown)
-        yield _Block(labels[part], key, partial(record, ids=ids[part], classes=card.classes))
-
-
-def _nmnist_blocks(place: Path) -> Iterator[_Block]:
-    recordings = nmnist.list_recordings(place)
-    code = store.code("events/nmnist.py")
-    for part in _parts(len(recordings)):
-        chosen = recordings[part]
-        key = fingerprint(code, [[str(r), r.size, r.modified] for r in chosen])
-        labels = np.array([r.digit for r in chosen], np.int64)
-        yield _Block(labels, key, partial(nmnist.read_recordings, chosen))
-
-
-def _ntidigits_blocks(place: Path, split: str) -> Iterator[_Block]:
-    names = ntidigits.list_recordings(place, split)
-    stat = place.stat()
-    source = store.code("events/ntidigits.py"), str(place), stat.st_size, stat.st_mtime_ns, split
-    for part in _parts(len(names)):
-        labels = np.array([ntidigits.digit(name) for name in names[part]], np.int64)
-        read = partial(ntidigits.read_recordings, place, split, names[part])
-        yield _Block(labels, fingerprint(*source, names[part]), read)
-
-
-def _parts(n: int) -> list[slice]:
-    return [slice(start, start + BLOCK) for start in range(0, n, BLOCK)]
+    known = np.unique(who).tolist()
+    for key, names in (("speakers", speakers or ()), ("not_speakers", not_speakers)):
+        for name in names:
+            if name not in known:
+                raise ExperimentError(
+                    f"{key}: data set '{card.name}' has no speaker '{name}' here; {did_you_mean(name, known)}"
+                )
+    wanted = known if speakers is None else speakers
+    found = np.flatnonzero(np.isin(who, list(wanted)) & ~np.isin(who, list(not_speakers)))
+    if not len(found):
+        raise ExperimentError(f"data set '{card.name}': no speaker is left; shorten not_speakers")
+    return found
 
 
 def _choose(
@@ -252,7 +236,7 @@ def _choose(
 
 
 def _gather(
-    blocks: Sequence[_Block], chosen: npt.NDArray[np.int64], card: DatasetCard, progress: Progress
+    blocks: Sequence[Block], chosen: npt.NDArray[np.int64], card: DatasetCard, progress: Progress
 ) -> Events:
     """The chosen recordings of all blocks, joined in files so that memory holds one block at a time."""
     parts: list[tuple[Events, npt.NDArray[np.int64]]] = []
@@ -273,10 +257,10 @@ def _gather(
         channel[start:stop], t[start:stop] = some.channel, some.t
         start = stop
     labels = np.concatenate([events.labels[index] for events, index in parts])
-    return Events(channel, t, offsets, labels, SENSORS[card.format], card.classes)
+    return Events(channel, t, offsets, labels, sensor_of(card), card.classes)
 
 
-def _cached(block: _Block, card: DatasetCard) -> Events:
+def _cached(block: Block, card: DatasetCard) -> Events:
     """A block from the store; made and stored where it is missing or damaged."""
     path = store.cache_dir() / "events" / block.key
     entry = store.load(path)
@@ -286,7 +270,7 @@ def _cached(block: _Block, card: DatasetCard) -> Events:
         store.save(path, made, {"data set": card.name, "recordings": len(events)})
         entry = store.load(path) or (made, {})  # memory maps from here on
     arrays, _ = entry
-    sensor = SENSORS[card.format]
+    sensor = sensor_of(card)
     return Events(arrays["channel"], arrays["t"], arrays["offsets"], block.labels, sensor, card.classes)
 
 
