@@ -19,7 +19,7 @@ from neurosim.cards import shipped_folder
 from neurosim.errors import CardError, ExperimentError
 from neurosim.events import datasets
 from neurosim.events.binning import BinningConfig, bin_events
-from neurosim.events.types import Binned, Events, Sensor
+from neurosim.events.types import Events, Sensor
 from neurosim.experiment import Experiment, load_experiment, prepare, resolve, run
 from neurosim.reservoir import chip as chip_module
 from neurosim.reservoir import homeostasis as homeostasis_module
@@ -395,12 +395,18 @@ def test_damaged_states_are_made_again(tiny: Experiment, result: Result, file: s
 
 def loaded_with(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
     """Let ``change(events)`` stand for the recordings of the test split."""
-    split = module._split
+    select, load, tests = datasets.select, datasets.Selection.load, []
 
-    def changed(experiment: Experiment, events: dict[Any, Events]) -> dict[str, Binned]:
-        return split(experiment, events | {"test": change(events["test"])})
+    def selected(card: str, split: str, **choice: Any) -> datasets.Selection:
+        found = select(card, split, **choice)
+        tests.extend([found] if split == "test" else [])
+        return found
 
-    monkeypatch.setattr(module, "_split", changed)
+    def changed(self: datasets.Selection, progress: Any = None) -> Events:
+        return change(load(self, progress)) if self in tests else load(self, progress)
+
+    monkeypatch.setattr(datasets, "select", selected)
+    monkeypatch.setattr(datasets.Selection, "load", changed)
     monkeypatch.setattr(module.kept, "shared", lambda _path, make: make())
 
 
