@@ -9,7 +9,9 @@ from neurosim.config import StrictModel
 
 Scaling = Literal["none", "standard", "sqrt"]
 Schedule = Literal["cosine", "constant"]
-Kind = Literal["linear", "mlp", "ridge", "logistic"]
+Head = Literal["linear", "svm", "hyperspherical"]
+Activation = Literal["relu", "none", "normalise"]
+Kind = Literal["linear", "mlp", "ridge", "logistic", "svm", "hyperspherical", "nested"]
 
 _ALL = frozenset({"weight_decay", "scaling"})
 _DESCENT = frozenset({"learning_rate", "schedule", "epochs", "patience", "batch_size", "label_smoothing"})
@@ -18,6 +20,9 @@ KNOBS: dict[Kind, frozenset[str]] = {
     "mlp": _ALL | _DESCENT | {"hidden", "dropout"},
     "ridge": _ALL,
     "logistic": _ALL,
+    "svm": _ALL,
+    "hyperspherical": _ALL | _DESCENT | {"width", "scale"},
+    "nested": _ALL | _DESCENT | {"width", "scale", "head", "columns"},
 }
 
 
@@ -26,9 +31,12 @@ class ReadoutConfig(StrictModel):
 
     Attributes:
         kind: ``linear`` (softmax) or ``mlp`` (one hidden layer), trained by AdamW; ``ridge`` (least squares
-            on the one-hot labels) or ``logistic``, solved exactly.
-        weight_decay: Candidates [1], one of which validation chooses: AdamW's decoupled decay; for ridge
-            and logistic the factor of the squared weights beside the mean loss, so that the same value
+            on the one-hot labels), ``logistic`` or ``svm`` (squared hinge), solved exactly;
+            ``hyperspherical`` (softmax of cosines between a projection and one vector a class, so that a
+            class is added by storing a vector); ``nested`` (a projection whose first 8, 16, 32, ... columns
+            work alone).
+        weight_decay: Candidates [1], one of which validation chooses: AdamW's decoupled decay; for ridge,
+            logistic and svm the factor of the squared weights beside the mean loss, so that the same value
             means the same for any number of recordings.
         scaling: ``none``, ``standard`` (zero mean, unit variance) or ``sqrt`` (of the counts, whose
             variance is then nearly the same for busy and quiet neurons, and ``standard`` after it).
@@ -40,6 +48,12 @@ class ReadoutConfig(StrictModel):
         label_smoothing: Share of the target spread evenly over the classes.
         hidden: Width of the hidden layer.
         dropout: Probability with which a hidden unit is silenced in a training step.
+        width: Outputs of the projection of ``hyperspherical`` and ``nested``.
+        scale: Factor of the cosines before the softmax [1]; ``nested`` has it with the head
+            ``hyperspherical``.
+        head: What ``nested`` trains on every width: ``linear`` (softmax), ``svm`` or ``hyperspherical``.
+        columns: Bit lines that the projection of ``nested`` may take, two for each output: the largest
+            width that fits them is used; None: the whole width.
         analog: How the trained weights are multiplied in the chip's own memory; None: digitally.
     """
 
@@ -54,6 +68,10 @@ class ReadoutConfig(StrictModel):
     label_smoothing: float | None = Field(None, ge=0, lt=1)
     hidden: int | None = Field(None, ge=1)
     dropout: float | None = Field(None, ge=0, lt=1)
+    width: int | None = Field(None, ge=1)
+    scale: float | None = Field(None, gt=0)
+    head: Head | None = None
+    columns: int | None = Field(None, ge=2)
     analog: MvmConfig | None = None
 
     @model_validator(mode="after")
