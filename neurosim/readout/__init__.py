@@ -19,6 +19,7 @@ READOUTS: dict[Kind, str] = {
     "svm": "neurosim.readout.convex:SVMReadout",
     "hyperspherical": "neurosim.readout.projection:HypersphericalReadout",
     "nested": "neurosim.readout.projection:NestedReadout",
+    "homeostatic": "neurosim.readout.homeostatic:HomeostaticReadout",
 }
 
 

@@ -11,7 +11,8 @@ Scaling = Literal["none", "standard", "sqrt"]
 Schedule = Literal["cosine", "constant"]
 Head = Literal["linear", "svm", "hyperspherical"]
 Activation = Literal["relu", "none", "normalise"]
-Kind = Literal["linear", "mlp", "ridge", "logistic", "svm", "hyperspherical", "nested"]
+Modulation = Literal["homeostatic", "random", "constant"]
+Kind = Literal["linear", "mlp", "ridge", "logistic", "svm", "hyperspherical", "nested", "homeostatic"]
 
 _ALL = frozenset({"weight_decay", "scaling"})
 _DESCENT = frozenset({"learning_rate", "schedule", "epochs", "patience", "batch_size", "label_smoothing"})
@@ -23,6 +24,7 @@ KNOBS: dict[Kind, frozenset[str]] = {
     "svm": _ALL,
     "hyperspherical": _ALL | _DESCENT | {"width", "scale"},
     "nested": _ALL | _DESCENT | {"width", "scale", "head", "columns"},
+    "homeostatic": _ALL | {"learning_rate", "epochs", "patience", "batch_size", "modulation"},
 }
 
 
@@ -34,13 +36,14 @@ class ReadoutConfig(StrictModel):
             on the one-hot labels), ``logistic`` or ``svm`` (squared hinge), solved exactly;
             ``hyperspherical`` (softmax of cosines between a projection and one vector a class, so that a
             class is added by storing a vector); ``nested`` (a projection whose first 8, 16, 32, ... columns
-            work alone).
-        weight_decay: Candidates [1], one of which validation chooses: AdamW's decoupled decay; for ridge,
-            logistic and svm the factor of the squared weights beside the mean loss, so that the same value
+            work alone); ``homeostatic`` (softmax, online, at a rate that its own need moves).
+        weight_decay: Candidates [1], one of which validation chooses: AdamW's decoupled decay; for the
+            others the factor of the squared weights beside the mean loss, so that the same value
             means the same for any number of recordings.
         scaling: ``none``, ``standard`` (zero mean, unit variance) or ``sqrt`` (of the counts, whose
             variance is then nearly the same for busy and quiet neurons, and ``standard`` after it).
-        learning_rate: AdamW's rate at the start.
+        learning_rate: AdamW's rate at the start; of ``homeostatic`` the first rate, 1 about where a sample is
+            learnt in one step [1].
         schedule: ``cosine`` falls to zero over ``epochs``; ``constant`` stays.
         epochs: Most passes over the training states.
         patience: Passes without a better validation score after which training stops.
@@ -54,6 +57,8 @@ class ReadoutConfig(StrictModel):
         head: What ``nested`` trains on every width: ``linear`` (softmax), ``svm`` or ``hyperspherical``.
         columns: Bit lines that the projection of ``nested`` may take, two for each output: the largest
             width that fits them is used; None: the whole width.
+        modulation: What moves the rate of ``homeostatic``: its need, or as controls ``random`` or nothing
+            (``constant``).
         analog: How the trained weights are multiplied in the chip's own memory; None: digitally.
     """
 
@@ -72,6 +77,7 @@ class ReadoutConfig(StrictModel):
     scale: float | None = Field(None, gt=0)
     head: Head | None = None
     columns: int | None = Field(None, ge=2)
+    modulation: Modulation | None = None
     analog: MvmConfig | None = None
 
     @model_validator(mode="after")

@@ -106,7 +106,7 @@ class NetworkReadout(ProbabilityMixin, Readout):
         return Trained(layers, chosen, math.floor(best_score[k]) / len(validation))
 
 
-class _LayeredReadout(NetworkReadout):
+class LayeredReadout(NetworkReadout):
     """Affine layers with ReLU between them."""
 
     hidden: int | None = None
@@ -135,7 +135,7 @@ class _LayeredReadout(NetworkReadout):
         return [(w.T, b) for w, b in zip(weights, biases, strict=True)]
 
 
-class LinearReadout(_LayeredReadout):
+class LinearReadout(LayeredReadout):
     """Softmax regression, p = softmax(W z + b); knobs as in ``ReadoutConfig``."""
 
     def __init__(
@@ -162,7 +162,7 @@ class LinearReadout(_LayeredReadout):
         self.random_state = random_state
 
 
-class MLPReadout(_LayeredReadout):
+class MLPReadout(LayeredReadout):
     """One hidden layer, p = softmax(W2 relu(W1 z + b1) + b2); knobs as in ``ReadoutConfig``."""
 
     def __init__(
