@@ -20,6 +20,8 @@ READOUTS: dict[Kind, str] = {
     "hyperspherical": "neurosim.readout.projection:HypersphericalReadout",
     "nested": "neurosim.readout.projection:NestedReadout",
     "homeostatic": "neurosim.readout.homeostatic:HomeostaticReadout",
+    "neuromodulated": "neurosim.readout.neuromodulated:NeuromodulatedReadout",
+    "sage": "neurosim.readout.sage:SageReadout",
 }
 
 

@@ -10,7 +10,7 @@ from neurosim.array.mapping import program_matrix
 from neurosim.array.mvm import AnalogMatrix, MvmConfig, calibrated, multiply
 from neurosim.cards import MacroCard
 from neurosim.device import DeviceConfig
-from neurosim.readout.base import Array, Readout, Samples, Trained, activate
+from neurosim.readout.base import Array, Readout, Samples, Trained
 from neurosim.readout.config import Activation
 
 
@@ -54,7 +54,7 @@ class AnalogReadout(Readout):
         return super().fit(X, y, validation)
 
     def _train(self, train: Samples, validation: Samples) -> Trained:
-        digital = clone(self.readout)
+        self._digital = digital = clone(self.readout)
         digital.classes_ = self.classes_
         self.layers_, chosen, _ = digital._train(train, validation)
         self.matrices_: list[AnalogMatrix] = []
@@ -69,7 +69,7 @@ class AnalogReadout(Readout):
                 name=f"{self.name}/{i}",
                 wires=self.wires,
             )
-            x = activate(self._forward(states, 0), self.activation) if i else states
+            x = digital._input(self._forward(states, 0), i)
             key = rng.key(self.random_state, f"{self.name}/{i}/calibration")
             self.matrices_.append(calibrated(matrix, x, key=key))
         right = int((self._forward(states, 0).argmax(axis=1) == codes).sum())
@@ -84,7 +84,7 @@ class AnalogReadout(Readout):
 
     def _forward(self, z: Array, first: int) -> Array:
         for i, (matrix, (_, bias)) in enumerate(zip(self.matrices_, self.layers_, strict=False)):
-            x = activate(z, self.activation) if i else z
+            x = self._digital._input(z, i)
             key = rng.key(self.random_state, f"{self.name}/{i}/read_noise")
             z = multiply(matrix, x, key=key, first=first) + bias
         return z

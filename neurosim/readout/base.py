@@ -239,7 +239,13 @@ class Readout(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]
 
     def _forward(self, z: Array, first: int) -> Array:
         """Class scores of scaled states, of which the first has the number ``first``."""
-        return forward(self.layers_, z, self.activation)
+        for i, (weight, bias) in enumerate(self.layers_):
+            z = self._input(z, i) @ weight + bias
+        return z
+
+    def _input(self, z: Array, i: int) -> Array:
+        """What layer ``i`` multiplies, of the scaled states or of what the layer before it gave."""
+        return activate(z, self.activation) if i else z
 
     def decision_function(self, X: Any) -> Array:
         """Class scores (n, n_classes); for two classes, as in scikit-learn, their difference (n,)."""

@@ -179,6 +179,8 @@ def _against_rate(result: ConceptShiftResult) -> str:
             axes.axvline(result.learning_rates[result.reference], color=INK, lw=0.8, ls=":")
             axes.set_ylabel(f"{result.swaps_per_epoch[k]:g} swaps", fontsize=9)
         panels[-1].set(xscale="log", xlabel="first rate (dotted: the same start)")
+        panels[-1].set_xticks(result.learning_rates, [f"{rate:g}" for rate in result.learning_rates])
+        panels[-1].minorticks_off()
         drawing.supylabel("accuracy [%]", fontsize=10)
         drawing.legend(loc="outside upper center", ncols=3, fontsize=8)
 
