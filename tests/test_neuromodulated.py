@@ -70,8 +70,3 @@ def test_only_the_same_classes_can_be_specialised_to():
     x, y = counts(200, seed=2)
     with pytest.raises(ExperimentError, match="classes 0, 1 are not those of the readout, 0, 1, 2, 3"):
         neuromodulated().modulate(base, x[y < 2], y[y < 2])
-
-
-def test_no_hidden_neurons_are_no_mlp():
-    with pytest.raises(ValueError, match="kind 'mlp' needs at least 1"):
-        ReadoutConfig(kind="mlp", hidden=0)

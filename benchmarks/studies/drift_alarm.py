@@ -77,6 +77,7 @@ def measure(card: str, data_dir: Path) -> dict[str, list[float]]:
             x["train"], binned["train"].labels, validation=(x["validation"], binned["validation"].labels)
         )
         ordinary, truth = model.novelty(x["test"]), binned["test"].labels
+        raw = model.scores(x["test"])
         strange = young.states(fashion, reads, use="fashion").x
         row = {
             "AUROC, Fashion-MNIST on the young chip": auroc(ordinary, model.novelty(strange)),
@@ -91,6 +92,9 @@ def measure(card: str, data_dir: Path) -> dict[str, list[float]]:
             ):
                 aged = states(chip, binned["test"])
                 row[f"AUROC, {age}{name}"] = auroc(ordinary, model.novelty(aged))
+                if chip is old:
+                    for score, values in model.scores(aged).items():
+                        row[f"AUROC, {age}, {score} alone"] = auroc(raw[score], values)
                 row[f"accuracy, {age}{name}"] = float(model.score(aged, truth))
                 row[f"share of alarms, {age}{name}"] = alarms(model, aged)
         for name, value in row.items():

@@ -46,9 +46,9 @@ class ReadoutConfig(StrictModel):
             ``neuromodulated`` (a gain and a threshold for every neuron between two random projections, which
             are never trained); ``sage`` (one hidden layer that also reconstructs the states, for a score of
             how strange a recording is).
-        weight_decay: Candidates [1], one of which validation chooses: AdamW's decoupled decay; for the
-            others the factor of the squared weights beside the mean loss, so that the same value
-            means the same for any number of recordings.
+        weight_decay: Candidates [1], one of which validation chooses: AdamW's decoupled decay; for
+            ridge, logistic, svm and homeostatic the factor of the squared weights beside the mean loss, so
+            that the same value means the same for any number of recordings.
         scaling: ``none``, ``standard`` (zero mean, unit variance) or ``sqrt`` (of the counts, whose
             variance is then nearly the same for busy and quiet neurons, and ``standard`` after it).
         learning_rate: AdamW's rate at the start; of ``homeostatic`` the first rate, 1 about where a sample is
@@ -100,6 +100,10 @@ class ReadoutConfig(StrictModel):
     def _only_own_knobs(self) -> Self:
         if self.hidden == 0 and self.kind == "mlp":
             raise ValueError("hidden: kind 'mlp' needs at least 1; without a hidden layer take kind 'linear'")
+        if self.kind == "nested" and self.scale is not None and self.head != "hyperspherical":
+            raise ValueError("scale has no effect without head 'hyperspherical'; set it, or remove scale")
+        if self.kind == "nested" and self.label_smoothing is not None and self.head == "svm":
+            raise ValueError("label_smoothing has no effect with head 'svm'; remove it")
         if foreign := sorted(self.knobs().keys() - KNOBS[self.kind]):
             allowed = ", ".join(sorted(KNOBS[self.kind]))
             raise ValueError(f"kind '{self.kind}' has no {', '.join(foreign)}; remove it; allowed: {allowed}")

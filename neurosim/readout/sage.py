@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from neurosim.readout.config import Ensemble, Scaling, Schedule
 from neurosim.readout.network import NetworkReadout, cross_entropy, project
 
 SCORES = ("distance", "reconstruction", "confidence")
-Score = Literal["distance", "reconstruction", "confidence"]
+RECONSTRUCTION = SCORES.index("reconstruction")
 
 
 class Alarm(NamedTuple):
@@ -40,19 +40,21 @@ class SageReadout(NetworkReadout):
     """Classifier with an autoencoder on its hidden layer, whose novelty score rejects what is strange.
 
     e = relu(E z + a), class scores C e + c, reconstruction D e + d; the loss is the cross-entropy plus
-    ``reconstruction`` times the mean squared error of the scaled states. Of a recording the *novelty* is an
+    ``reconstruction`` times the mean squared error of the scaled states. The *novelty* of a recording is an
     ensemble of three scores: mean distance of e to its nearest training recordings, error of the
     reconstruction, and 1 minus the largest class probability. Each is turned into the share of validation
-    recordings that score at least as high, these shares are joined by their ``ensemble`` mean, and the result
-    is ranked among the validation recordings once more: novelty is uniform in [0, 1] on recordings like them,
-    and 1 is farther than all. Knobs as in ``ReadoutConfig``.
+    recordings that score at least as high, or for the reconstruction as extremely in either direction: a
+    liquid that has become quiet is reconstructed too well. These shares are joined by their ``ensemble``
+    mean, and the result is ranked among the validation recordings once more, so that novelty is uniform in
+    [0, 1] on recordings like them, and 1 is farther than all. Knobs as in ``ReadoutConfig``.
 
     Attributes:
         layers_: The classifier (E and C).
         decoder_: Weights (width, n_features) and bias of the reconstruction.
         calibration_: (n_validation, 3), sorted scores of the validation recordings.
 
-    Source: E. Schreyer et al., arXiv:2502.16329; how the three are joined is our reading of its abstract.
+    Source: E. Schreyer et al., arXiv:2502.16329; how the three are joined is our reading of its abstract, and
+        the second direction ours.
     """
 
     def __init__(
@@ -145,14 +147,14 @@ class SageReadout(NetworkReadout):
         return np.stack([distance, error, doubt], axis=1)
 
     def _join(self, scores: Array) -> Array:
-        """Ensemble of the shares of validation recordings that score at least as high; low is strange."""
+        """Ensemble of the shares of validation recordings that are at least as strange; low is strange."""
         n = len(self.calibration_)
-        shares = np.stack(
-            [
-                (1 + n - np.searchsorted(known, score, side="left")) / (1 + n)
-                for known, score in zip(self.calibration_.T, scores.T, strict=True)
-            ]
-        )
+        pairs = list(zip(self.calibration_.T, scores.T, strict=True))
+        above = [n - np.searchsorted(known, score, side="left") for known, score in pairs]
+        below = [np.searchsorted(known, score, side="right") for known, score in pairs]
+        both = np.minimum(2 * np.minimum(above[RECONSTRUCTION], below[RECONSTRUCTION]), n)
+        above[RECONSTRUCTION] = both
+        shares = (1 + np.stack(above)) / (1 + n)
         joined: Array = shares.mean(axis=0) if self.ensemble == "mean" else stats.gmean(shares, axis=0)
         return joined
 
@@ -183,7 +185,8 @@ class SageReadout(NetworkReadout):
         """Whether a batch of recordings is stranger than the validation ones, as on a drifted array.
 
         One-sided Mann-Whitney test of the novelties against those of the validation recordings; the labels
-        are not needed. ``level`` is how often it may be raised though nothing has changed.
+        are not needed. ``level`` is how often it may be raised though nothing has changed, on average
+        over validation parts.
 
         Raises:
             ExperimentError: If ``level`` is not between 0 and 1.
