@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from pkgutil import resolve_name
 from tempfile import TemporaryFile
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -20,6 +21,11 @@ from typer.core import TyperGroup
 from neurosim.errors import NeurosimError
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+# What `neurosim run` runs other than experiments: schema of the file -> what takes it, see `run_and_write`.
+PROTOCOLS = {
+    "neurosim.concept_shift/1": "neurosim.concept_shift:run_and_write",
+}
 
 
 class _Commands(TyperGroup):
@@ -124,8 +130,11 @@ def run(
 
     neurosim run paper_nmnist --data ~/data --seed 1
 
-    Shipped examples: demo, fsdd, nmnist_local, nmnist_shared, ntidigits, paper_nmnist, spoken_digits. Every
-    key of an experiment is in docs/experiments.md.
+    neurosim run concept_shift --set chips=3
+
+    Shipped examples: demo, fsdd, nmnist_local, nmnist_shared, ntidigits, paper_nmnist, spoken_digits;
+    concept_shift (labels that swap while a projection learns). Every key of an experiment is in
+    docs/experiments.md.
     """
     seeds = [] if seed is None else [f"seed={seed}"]
     _run(experiment, [*(overrides or []), *seeds], data_dir=data_dir, out=out, engine=engine)
@@ -458,6 +467,19 @@ def _run(
     from neurosim.cards import load_device
     from neurosim.report.cards import conductance_law
 
+    schema = experiment.read_source(source, overrides)[0].get("schema")
+    if schema in PROTOCOLS:
+        with _progress() as progress:
+            lines = resolve_name(PROTOCOLS[schema])(
+                source,
+                overrides,
+                folder=lambda name: _writable(out or Path("runs") / name),
+                data_dir=data_dir,
+                engine=engine,
+                progress=progress,
+            )
+        typer.echo("\n".join(lines))
+        return
     chosen = experiment.load_experiment(source, overrides)
     folder = _writable(out or Path("runs") / chosen.name)
     with _progress() as progress:

@@ -209,7 +209,13 @@ class Experiment(StrictModel):
 
 
 def load_experiment(source: Path | str, overrides: Sequence[str] = ()) -> Experiment:
-    """Read an experiment's TOML file.
+    """Read an experiment's TOML file; arguments and errors as `read_source`."""
+    data, where = read_source(source, overrides)
+    return validate(Experiment, data, where=where, error=ExperimentError)
+
+
+def read_source(source: Path | str, overrides: Sequence[str] = ()) -> tuple[dict[str, Any], str]:
+    """The tables of a TOML file with its overrides, not yet checked, and the path they are from.
 
     Args:
         source: The file, or the name of a shipped example.
@@ -246,7 +252,7 @@ def load_experiment(source: Path | str, overrides: Sequence[str] = ()) -> Experi
             table[name] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
             table[name] = value.strip()
-    return validate(Experiment, data, where=str(path), error=ExperimentError)
+    return data, str(path)
 
 
 def resolve(experiment: Experiment) -> dict[str, Any]:
@@ -304,7 +310,7 @@ def prepare(
     Raises:
         NeurosimError: If a card, a data set or the experiment is wrong; says what to do.
     """
-    clock, show = _Clock(), progress or _silent
+    clock, show = Clock(), progress or _silent
     chosen = _select(experiment, data_dir)
     code = store.code("experiment.py", "rng.py", "events")
     keys = {part: [one.key for one in sources] for part, sources in chosen.items()}
@@ -359,7 +365,7 @@ def run(
             "this one, or leave prepared out"
         )
     binned, content = prepared.binned, prepared.content
-    clock = _Clock(prepared.seconds)
+    clock = Clock(prepared.seconds)
     scores = []
     maker = _Maker(experiment, resolved, binned, content, engine, show)
     for chip, states in maker.chips(range(experiment.chips)):
@@ -388,7 +394,7 @@ def run(
         name=experiment.name,
         fingerprint=fingerprint(resolved, content),
         experiment=resolved,
-        versions={name: _version(name) for name in PACKAGES},
+        versions={name: package_version(name) for name in PACKAGES},
         accuracy=accuracy_interval([score.n_correct for score in scores], len(binned["test"])),
         n_train=len(binned["train"]),
         n_validation=len(binned["validation"]),
@@ -755,14 +761,15 @@ def _digest(binned: Binned) -> list[Any]:
     ]
 
 
-def _version(package: str) -> str:
+def package_version(package: str) -> str:
+    """Version of an installed package, or that it is not."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
 
 
-class _Clock:
+class Clock:
     """Wall time by stage."""
 
     def __init__(self, laps: dict[str, float] | None = None) -> None:
@@ -770,9 +777,11 @@ class _Clock:
         self.laps = dict(laps or {})
 
     def lap(self, stage: str) -> None:
+        """Give the time since the last lap to ``stage``."""
         now = perf_counter()
         self.laps[stage] = self.laps.get(stage, 0.0) + now - self._last
         self._last = now
 
     def seconds(self) -> dict[str, float]:
+        """Seconds of every stage, and ``"total"``."""
         return {**self.laps, "total": sum(self.laps.values())}

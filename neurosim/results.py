@@ -196,3 +196,99 @@ class Result:
             "seconds": self.seconds,
             "experiment": self.experiment,
         }
+
+
+@dataclass(frozen=True, eq=False)
+class ConceptShiftResult:
+    """Everything that the report of a concept-shift run needs.
+
+    Axes are chip, swaps, rule and first rate, and points of the stream behind them.
+
+    Attributes:
+        name, fingerprint, experiment, versions, seconds: As in `Result`.
+        rules: Names of the rules that move a rate.
+        learning_rates: First rates [1].
+        reference: Which of them is the common start of the comparison.
+        swaps_per_epoch: Swaps of two labels in an epoch.
+        epochs: Passes over the recordings.
+        n_recordings: Recordings of a pass.
+        accuracy: (n_chips, n_swaps, n_rules, n_rates), share of right answers, given before learning.
+        curve: (..., n_points), the same in equal parts of the stream.
+        rate: (..., n_points), mean rate there [1].
+    """
+
+    name: str
+    fingerprint: str
+    experiment: dict[str, Any]
+    versions: dict[str, str]
+    rules: tuple[str, ...]
+    learning_rates: tuple[float, ...]
+    reference: int
+    swaps_per_epoch: tuple[float, ...]
+    epochs: int
+    n_recordings: int
+    accuracy: npt.NDArray[np.float64]
+    curve: npt.NDArray[np.float64]
+    rate: npt.NDArray[np.float64]
+    seconds: dict[str, float]
+
+    def same_start(self) -> npt.NDArray[np.float64]:
+        """Accuracy at the common first rate, (n_chips, n_swaps, n_rules)."""
+        return self.accuracy[..., self.reference]
+
+    def tuned(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """Accuracy of every rule at its best first rate, and which rate that is, (n_chips, n_swaps, n_rules).
+
+        A chip's rate is the best one of the *other* chips' streams, so that no stream chooses for itself.
+        """
+        others = self.accuracy.sum(axis=0) - self.accuracy
+        best = others.argmax(axis=-1)
+        return np.take_along_axis(self.accuracy, best[..., None], -1)[..., 0], best
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of ``result.json`` (docs/formats.md)."""
+        tuned, best = self.tuned()
+        constant = self.rules.index("constant")
+        rows = []
+        for k, swaps in enumerate(self.swaps_per_epoch):
+            for j, rule in enumerate(self.rules):
+                start, at_best = self.same_start()[:, k, j], tuned[:, k, j]
+                gain = start - self.same_start()[:, k, constant]
+                rows.append(
+                    {
+                        "swaps_per_epoch": swaps,
+                        "rule": rule,
+                        "same_start": student(start),
+                        "gain_over_constant": student(gain),
+                        "tuned": student(at_best),
+                        "tuned_rates": [self.learning_rates[i] for i in best[:, k, j]],
+                        "behind_tuned_constant": student(start - tuned[:, k, constant]),
+                        "by_learning_rate": self.accuracy[:, k, j].mean(axis=0).tolist(),
+                    }
+                )
+        return {
+            "schema": "neurosim.result/1",
+            "name": self.name,
+            "fingerprint": self.fingerprint,
+            "versions": self.versions,
+            "concept_shift": {
+                "learning_rates": list(self.learning_rates),
+                "learning_rate": self.learning_rates[self.reference],
+                "epochs": self.epochs,
+                "n_recordings": self.n_recordings,
+                "chips": len(self.accuracy),
+                "rows": rows,
+            },
+            "seconds": self.seconds,
+            "experiment": self.experiment,
+        }
+
+
+def student(values: npt.ArrayLike) -> dict[str, Any]:
+    """Mean with its 95 % interval of Student's t over chips: ``mean``, ``ci95`` and ``per_chip``."""
+    from scipy import stats
+
+    x = np.asarray(values, np.float64)
+    half = float(stats.t.ppf(0.975, len(x) - 1) * stats.sem(x)) if len(x) > 1 else 0.0
+    mean = float(x.mean())
+    return {"mean": mean, "ci95": [mean - half, mean + half], "per_chip": x.tolist()}

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from neurosim.concept_shift import ConceptShift
 from neurosim.experiment import Experiment
 
 PAGE = Path(__file__).parents[1] / "docs/experiments.md"
@@ -26,6 +27,14 @@ and `--set KEY=VALUE` changes one value:
 needs no quotes. A key left out takes its default. Where the type ends in "or `false`", `false` stands for the
 None of the meaning. Units are SI and stand in brackets; `[1]` is a ratio. Unknown keys are refused.
 """
+SHIFT = """\
+# Keys of a concept-shift experiment
+
+A file like [`examples/concept_shift.toml`](../examples/concept_shift.toml), which `neurosim run` takes too:
+projections learn online from a stream in which two classes swap their labels now and then, at rates that are
+constant, moved by the homeostatic rule, or moved at random. `[data]` is one part as `[data.train]` above,
+`[camera]` is `[data.camera]`, and `[events]`, `[device]`, `[array]` and `[reservoir]` are the same.
+"""
 HEAD = ["| Key | Type | Default | Allowed | Meaning |", "|---|---|---|---|---|"]
 # JSON schema's name of a limit -> how it is shown
 LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
@@ -39,6 +48,9 @@ def markdown() -> str:
         places.setdefault(name, []).append(f"`[{place}]`")
     sections = [_section("Top of the file", schema)]
     sections += [_section(", ".join(where), schema["$defs"][name]) for name, where in places.items()]
+    shift = ConceptShift.model_json_schema()
+    tables = {"Top of the file": shift, "`[stream]`": shift["$defs"]["StreamConfig"]}
+    sections += [SHIFT, *(_section(title, model) for title, model in tables.items())]
     return "\n".join([INTRO, *sections])
 
 

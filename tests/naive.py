@@ -791,3 +791,39 @@ def wander(law: Any, m: Any, x: float, v: float, dt: float, key: int, draw: int,
         if abs(t - dt) < 1e-12 * dt:
             break
     return x
+
+
+def homeostatic(z, y, *, rates, rules, batch, n_classes, norm, dice, whole_batch=False):
+    """Softmax projections with modulated rates, sample by sample: rates after every batch, last weights."""
+    trajectories, weights = [], []
+    for first, rule, coins in zip(rates, rules, dice, strict=True):
+        w, rate, seen, trajectory = np.zeros((n_classes, z.shape[1] + 1)), first, [], []
+        for number, start in enumerate(range(0, len(z), batch)):
+            slope = np.zeros_like(w)
+            tried = np.zeros_like(w)
+            for i in range(start, start + batch):
+                x = np.append(z[i], 1.0)
+                p = np.exp(w @ x) / np.exp(w @ x).sum()
+                slope += np.outer(p - (np.arange(n_classes) == y[i]), x) / (batch * (1 + norm))
+                if i == start:
+                    guess = int((w @ x).argmax())
+                if i == start or whole_batch:
+                    tried = slope.copy()
+            takes = False
+            if start > 20 and rule == "random":
+                takes = coins[number]
+            if start > 20 and rule == "homeostatic":
+                moved = max(rate + (0.1 if guess >= n_classes // 2 else -0.1) * first, 1e-8)
+                right = [0, 0]
+                for j in seen[-20:]:
+                    for k, step in enumerate((rate, moved)):
+                        right[k] += int(((w - step * tried) @ np.append(z[j], 1.0)).argmax() == y[j])
+                takes = right[1] > right[0]
+            if takes:
+                rate = max(rate + (0.1 if y[start] >= n_classes // 2 else -0.1) * first, 1e-8)
+            w -= rate * slope
+            seen += range(start, start + batch)
+            trajectory.append(rate)
+        trajectories.append(trajectory)
+        weights.append(w)
+    return np.array(trajectories), np.array(weights)

@@ -19,6 +19,13 @@ def test_python_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert float(capsys.readouterr().out) > 0.6
 
 
+def test_python_of_the_readouts_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs/readouts.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(compile(block, "docs/readouts.md", "exec"), {})
+    assert capsys.readouterr().out.split("\n")[:-1] == ["True", "(60, 16)", "(3,) True True", "True"]
+
+
 def test_accuracies_of_the_readme_are_those_of_the_results() -> None:
     lines = (ROOT / "benchmarks/results/nmnist_curve.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]

@@ -11,16 +11,17 @@ from numpy.testing import assert_array_equal
 from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import check_estimator
 
 from neurosim.errors import ExperimentError
 from neurosim.readout import READOUTS, ReadoutConfig, base, make_readout, network
 from neurosim.readout.base import BLOCK, fit_scaling
 from neurosim.readout.config import KNOBS
-from neurosim.readout.convex import LogisticReadout, RidgeReadout
-from neurosim.readout.network import LinearReadout
+from neurosim.readout.convex import LogisticReadout, RidgeReadout, SVMReadout
+from neurosim.readout.network import LinearReadout, MLPReadout
 
-NETWORKS = ["linear", "mlp"]
+NETWORKS = ["linear", "mlp", "hyperspherical", "nested"]
 
 
 def counts(n: int, *, seed: int, n_features: int = 20, n_classes: int = 3, spread: float = 0.6):
@@ -120,7 +121,7 @@ def test_validation_chooses_the_weight_decay(kind):
     knobs = {"learning_rate": 0.03, "epochs": 60, "patience": 60} if kind in NETWORKS else {}
     good, bad = 1e-4, 30.0
     alone = [readout(kind, weight_decay=[d], **knobs).fit(x, y, validation) for d in (good, bad)]
-    assert alone[0].validation_accuracy_ > alone[1].validation_accuracy_ + 0.1
+    assert alone[0].validation_accuracy_ > alone[1].validation_accuracy_ + 0.05
     for candidates in ([good, bad], [bad, good]):
         model = readout(kind, weight_decay=candidates, **knobs).fit(x, y, validation)
         assert model.chosen_["weight_decay"] == good
@@ -237,9 +238,13 @@ def test_config_names_the_knobs_of_each_kind(kind):
 @pytest.mark.parametrize(
     ("knobs", "message"),
     [
-        ({"kind": "svm"}, "'linear', 'mlp', 'ridge' or 'logistic'"),
+        ({"kind": "perceptron"}, "'linear', 'mlp', 'ridge', "),
         ({"kind": "ridge", "hidden": 64}, "kind 'ridge' has no hidden; remove it; allowed: scaling, "),
         ({"kind": "mlp", "dropout": 1.0}, "less than 1"),
+        ({"kind": "mlp", "hidden": 0}, "kind 'mlp' needs at least 1"),
+        ({"kind": "nested", "scale": 5.0}, "scale has no effect without head 'hyperspherical'"),
+        ({"kind": "nested", "head": "svm", "label_smoothing": 0.1}, "label_smoothing has no effect"),
+        ({"kind": "nested", "columns": 1}, "greater than or equal to 2"),
         ({"weight_decay": []}, "at least 1 item"),
         ({"weight_decay": [-1.0]}, "greater than or equal to 0"),
         ({"scaling": "log"}, "'none', 'standard' or 'sqrt'"),
@@ -271,3 +276,77 @@ def test_states_scaled_once_train_the_same_readout(kind: Any, monkeypatch: pytes
     for ours, theirs in zip(once.layers_, each_time.layers_, strict=True):
         assert_array_equal(ours[0], theirs[0])
         assert_array_equal(ours[1], theirs[1])
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_svm_equals_scikit_learn(n_classes):
+    x, y = counts(400, seed=1, n_classes=n_classes, spread=0.2)
+    model = SVMReadout(weight_decay=(0.01,)).fit(x.astype(float), y, validation=(x, y))
+    z = StandardScaler().fit_transform(x)
+    # a large intercept_scaling frees the intercept, which LinearSVC otherwise pulls to zero
+    theirs = LinearSVC(C=1 / (2 * 400 * 0.01), dual=False, intercept_scaling=100, tol=1e-8).fit(z, y)
+    ours = model.decision_function(x.astype(float)) / (2 if n_classes == 2 else 1)
+    np.testing.assert_allclose(ours, theirs.decision_function(z), atol=5e-3)
+
+
+def test_hyperspherical_scores_are_cosines_of_its_projection():
+    x, y = counts(300, seed=1)
+    model = readout("hyperspherical", width=16, scale=7.0).fit(x.astype(float), y)
+    e, (vectors, last) = model.project(x.astype(float)), model.layers_[1]
+    np.testing.assert_allclose(np.linalg.norm(e, axis=1), 1)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=0), 7)
+    assert not last.any()
+    np.testing.assert_allclose(model.decision_function(x.astype(float)), e @ vectors, atol=1e-9)
+    assert model.activation == "normalise"
+
+
+def test_a_class_is_added_as_one_vector_and_recognised():
+    x, y = counts(1500, seed=1, n_features=40, n_classes=6)
+    known = y < 14
+    model = readout("hyperspherical", width=32, learning_rate=0.01).fit(x[known], y[known])
+    before = model.layers_[1][0].copy()
+    for label in (14, 15):
+        model.add_class(x[y == label][:10], label)
+    assert model.classes_.tolist() == [10, 11, 12, 13, 14, 15]
+    assert np.array_equal(model.layers_[1][0][:, :4], before)
+    shots = x[y == 15][:10]
+    mean = model.project(shots).mean(axis=0)
+    np.testing.assert_allclose(model.layers_[1][0][:, 5], 10 * mean / np.linalg.norm(mean), rtol=1e-5)
+    test_x, test_y = counts(600, seed=2, n_features=40, n_classes=6)
+    assert model.score(test_x[test_y >= 14], test_y[test_y >= 14]) > 0.9
+    assert model.score(test_x[test_y < 14], test_y[test_y < 14]) > 0.9
+    with pytest.raises(ExperimentError, match="class 12 is known already, as are 10, 11"):
+        model.add_class(shots, 12)
+    with pytest.raises(ValueError, match="X has 39 features"):
+        model.add_class(shots[:, 1:], 99)
+
+
+@pytest.mark.parametrize("head", ["linear", "svm", "hyperspherical"])
+def test_first_columns_of_a_nested_projection_work_alone(head):
+    x, y = counts(800, seed=1, n_classes=4, spread=0.5)
+    test = counts(600, seed=3, n_classes=4, spread=0.5)
+    nested = readout("nested", head=head, width=32, learning_rate=0.01).fit(x, y)
+    assert list(nested.accuracy_of_width_) == [8, 16, 32]
+    for columns, width in [(16, 8), (31, 8), (32, 16), (64, 32), (1000, 32)]:
+        narrow = nested.narrowed(columns)
+        (weight, bias), (vectors, _) = narrow.layers_
+        assert weight.shape[1] == len(bias) == len(vectors) == narrow.chosen_["width"] == width
+        assert np.array_equal(weight, nested.nested_layers_[0][0][:, :width])
+        assert narrow.validation_accuracy_ == nested.accuracy_of_width_[width]
+        assert narrow.score(*test) > nested.score(*test) - 0.03
+        assert narrow.score(*test) > 0.85
+    budget = readout("nested", head=head, width=32, learning_rate=0.01, columns=40).fit(x, y)
+    assert np.array_equal(budget.decision_function(x), nested.narrowed(40).decision_function(x))
+    assert hasattr(nested, "predict_proba") == (head != "svm")
+    with pytest.raises(ExperimentError, match=r"columns \(=15\) hold none of the widths 8, 16, 32, .* 16"):
+        nested.narrowed(15)
+
+
+def test_truncating_a_projection_that_is_not_nested_loses_more():
+    x, y = counts(800, seed=1, n_classes=8, spread=0.25)
+    test = counts(800, seed=3, n_classes=8, spread=0.25)
+    nested = readout("nested", width=64, learning_rate=0.01).fit(x, y)
+    plain = MLPReadout(hidden=64, dropout=0.0, learning_rate=0.01).fit(x, y)
+    (weight, bias), (vectors, last) = plain.layers_
+    plain.layers_ = [(weight[:, :8], bias[:8]), (vectors[:8], last)]
+    assert nested.narrowed(16).score(*test) > plain.score(*test) + 0.05

@@ -16,6 +16,12 @@ READOUTS: dict[Kind, str] = {
     "mlp": "neurosim.readout.network:MLPReadout",
     "ridge": "neurosim.readout.convex:RidgeReadout",
     "logistic": "neurosim.readout.convex:LogisticReadout",
+    "svm": "neurosim.readout.convex:SVMReadout",
+    "hyperspherical": "neurosim.readout.projection:HypersphericalReadout",
+    "nested": "neurosim.readout.projection:NestedReadout",
+    "homeostatic": "neurosim.readout.homeostatic:HomeostaticReadout",
+    "neuromodulated": "neurosim.readout.neuromodulated:NeuromodulatedReadout",
+    "sage": "neurosim.readout.sage:SageReadout",
 }
 
 

@@ -2,8 +2,6 @@
 
 from typing import Any, Self
 
-import numpy as np
-import numpy.typing as npt
 from sklearn.base import clone
 
 from neurosim import rng
@@ -13,13 +11,14 @@ from neurosim.array.mvm import AnalogMatrix, MvmConfig, calibrated, multiply
 from neurosim.cards import MacroCard
 from neurosim.device import DeviceConfig
 from neurosim.readout.base import Array, Readout, Samples, Trained
+from neurosim.readout.config import Activation
 
 
 class AnalogReadout(Readout):
     """Trains a readout in software and predicts with its weights as conductances.
 
-    Every layer is an array of its own, y = x W with `multiply`; scaling of the states, biases and ReLU are
-    digital. Full scales are calibrated on the validation states, layer by layer.
+    Every layer is an array of its own, y = x W with `multiply`; scaling of the states, biases and what stands
+    between the layers are digital. Full scales are calibrated on the validation states, layer by layer.
 
     Attributes:
         matrices_: Programmed matrix of every layer.
@@ -55,7 +54,7 @@ class AnalogReadout(Readout):
         return super().fit(X, y, validation)
 
     def _train(self, train: Samples, validation: Samples) -> Trained:
-        digital = clone(self.readout)
+        self._digital = digital = clone(self.readout)
         digital.classes_ = self.classes_
         self.layers_, chosen, _ = digital._train(train, validation)
         self.matrices_: list[AnalogMatrix] = []
@@ -70,7 +69,7 @@ class AnalogReadout(Readout):
                 name=f"{self.name}/{i}",
                 wires=self.wires,
             )
-            x = np.maximum(self._forward(states, 0), 0) if i else states
+            x = digital._input(self._forward(states, 0), i)
             key = rng.key(self.random_state, f"{self.name}/{i}/calibration")
             self.matrices_.append(calibrated(matrix, x, key=key))
         right = int((self._forward(states, 0).argmax(axis=1) == codes).sum())
@@ -78,9 +77,14 @@ class AnalogReadout(Readout):
         chosen |= {"adc_clipped": max(clipped)} if clipped else {}
         return Trained(self.layers_, chosen, right / len(codes))
 
+    @property
+    def activation(self) -> Activation:
+        """That of the readout in software."""
+        return self.readout.activation
+
     def _forward(self, z: Array, first: int) -> Array:
         for i, (matrix, (_, bias)) in enumerate(zip(self.matrices_, self.layers_, strict=False)):
-            x: npt.NDArray[Any] = np.maximum(z, 0) if i else z
+            x = self._digital._input(z, i)
             key = rng.key(self.random_state, f"{self.name}/{i}/read_noise")
             z = multiply(matrix, x, key=key, first=first) + bias
         return z

@@ -15,7 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neurosim.errors import ExperimentError
-from neurosim.readout.config import Scaling
+from neurosim.readout.config import Activation, Scaling
 
 Array = npt.NDArray[Any]
 Layers = list[tuple[Array, Array]]  # weights (n_in, n_out) and biases (n_out,)
@@ -119,12 +119,27 @@ class Trained(NamedTuple):
     validation_accuracy: float
 
 
-def forward(layers: Layers, z: Array) -> Array:
-    """Class scores (n, n_classes) of scaled states: affine layers with ReLU between them."""
+def unit(z: Array) -> Array:
+    """Rows, or a vector, divided by their length; zero stays zero."""
+    rows: Array = z / np.maximum(np.linalg.norm(z, axis=-1, keepdims=True), 1e-12)
+    return rows.astype(z.dtype, copy=False)
+
+
+def activate(z: Array, kind: Activation) -> Array:
+    """What the next layer multiplies."""
+    match kind:
+        case "relu":
+            return np.maximum(z, 0)
+        case "normalise":
+            return unit(z)
+        case "none":
+            return z
+
+
+def forward(layers: Layers, z: Array, activation: Activation = "relu") -> Array:
+    """Class scores (n, n_classes) of scaled states: affine layers with an activation between them."""
     for i, (weight, bias) in enumerate(layers):
-        if i:
-            np.maximum(z, 0, out=z)
-        z = z @ weight + bias
+        z = (activate(z, activation) if i else z) @ weight + bias
     return z
 
 
@@ -140,12 +155,14 @@ def choose(candidates: Sequence[float], solve: Callable[[float], Layers], valida
 
 
 class Readout(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]
-    """Classifier of liquid states: scaling, then affine layers with ReLU between them.
+    """Classifier of liquid states: scaling, then affine layers with an activation between them.
 
     Training may use torch; prediction is NumPy. Both compute in float64 if the training states were
     float64, else in float32.
 
     Attributes:
+        activation: What stands between the layers: ``relu``, ``none``, or ``normalise`` (division by the
+            length of the vector).
         classes_: (n_classes,), the labels, sorted.
         n_features_in_: Number of features.
         scaling_: StateScaling fitted on the training states.
@@ -157,6 +174,11 @@ class Readout(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]
     weight_decay: Sequence[float]
     scaling: Scaling
     random_state: int
+
+    @property
+    def activation(self) -> Activation:
+        """What stands between the layers."""
+        return "relu"
 
     @abstractmethod
     def _train(self, train: Samples, validation: Samples) -> Trained:
@@ -194,13 +216,16 @@ class Readout(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]
             held_x = X
             rows, held_rows = _hold_out(codes, len(self.classes_), self.random_state)
             held_codes = codes[held_rows]
-        self.scaling_ = fit_scaling(X, rows, self.scaling)
+        self.scaling_ = self._fit_scaling(X, rows)
         trained = self._train(
             Samples(X, codes[rows], rows, self.scaling_),
             Samples(held_x, held_codes, held_rows, self.scaling_),
         )
         self.layers_, self.chosen_, self.validation_accuracy_ = trained
         return self
+
+    def _fit_scaling(self, x: Array, rows: npt.NDArray[np.int64]) -> StateScaling:
+        return fit_scaling(x, rows, self.scaling)
 
     def _check_validation(self, X: Any, y: Any) -> tuple[Array, npt.NDArray[np.int64]]:
         X, y = validate_data(self, X, y, dtype=STATE_TYPES, reset=False)
@@ -214,13 +239,24 @@ class Readout(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]
     def _scores(self, X: Any) -> Array:
         """Class scores (n, n_classes)."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=STATE_TYPES, reset=False)
+        X = self._checked(X)
         parts = range(0, len(X), BLOCK)
         return np.concatenate([self._forward(self.scaling_(X[i : i + BLOCK]), i) for i in parts])
 
+    def _checked(self, X: Any) -> Array:
+        """States (n, n_features) of one of STATE_TYPES."""
+        x: Array = validate_data(self, X, dtype=STATE_TYPES, reset=False)
+        return x
+
     def _forward(self, z: Array, first: int) -> Array:
         """Class scores of scaled states, of which the first has the number ``first``."""
-        return forward(self.layers_, z)
+        for i, (weight, bias) in enumerate(self.layers_):
+            z = self._input(z, i) @ weight + bias
+        return z
+
+    def _input(self, z: Array, i: int) -> Array:
+        """What layer ``i`` multiplies, of the scaled states or of what the layer before it gave."""
+        return activate(z, self.activation) if i else z
 
     def decision_function(self, X: Any) -> Array:
         """Class scores (n, n_classes); for two classes, as in scikit-learn, their difference (n,)."""
