@@ -151,7 +151,13 @@ class Experiment(StrictModel):
 
 
 def load_experiment(source: Path | str, overrides: Sequence[str] = ()) -> Experiment:
-    """Read an experiment's TOML file.
+    """Read an experiment's TOML file; arguments and errors as `read_source`."""
+    data, where = read_source(source, overrides)
+    return validate(Experiment, data, where=where, error=ExperimentError)
+
+
+def read_source(source: Path | str, overrides: Sequence[str] = ()) -> tuple[dict[str, Any], str]:
+    """The tables of a TOML file with its overrides, not yet checked, and the path they are from.
 
     Args:
         source: The file, or the name of a shipped example.
@@ -188,7 +194,7 @@ def load_experiment(source: Path | str, overrides: Sequence[str] = ()) -> Experi
             table[name] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
             table[name] = value.strip()
-    return validate(Experiment, data, where=str(path), error=ExperimentError)
+    return data, str(path)
 
 
 def resolve(experiment: Experiment) -> dict[str, Any]:
@@ -341,6 +347,53 @@ def run(
         cost=compare(cost, map(load_platform, list_cards("platform")), work),
         seconds=clock.seconds(),
         example=_example(first, prepared.shown, binned["test"], answer),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Recordings of an experiment as one chip's liquid answers to them.
+
+    Attributes:
+        chip: The chip after calibration.
+        states: Of the three parts, (n, n_features).
+        work: What a test recording asks for, without a projection.
+        rate_before, rate_after: Mean firing rate before and after homeostasis [Hz].
+    """
+
+    chip: Chip
+    states: dict[Part, npt.NDArray[Any]]
+    work: Work
+    rate_before: float
+    rate_after: float
+
+
+def encode(
+    experiment: Experiment,
+    prepared: Prepared,
+    *,
+    number: int = 0,
+    engine: Engine = "numba",
+    progress: Progress | None = None,
+) -> Encoded:
+    """States of one chip, from the cache, or simulated and kept; its readout and ``chips`` play no part.
+
+    Args:
+        experiment: Which chip, and how it is used.
+        prepared: Recordings, from `prepare` or a selection of them whose ``content`` says so.
+        number: Number of the device instance.
+        engine: Engine of the spiking dynamics.
+        progress: Called as the liquid advances.
+    """
+    show = progress or _silent
+    binned = prepared.binned
+    chip, arrays = _read(experiment, resolve(experiment), number, binned, prepared.content, engine, show)
+    return Encoded(
+        chip=chip,
+        states={part: arrays[f"x_{part}"] for part in PARTS},
+        work=_work(chip, binned["test"], arrays["n_spikes_test"], 0),
+        rate_before=float(arrays["rate_before"].mean()),
+        rate_after=float(arrays["rate_after"].mean()),
     )
 
 
