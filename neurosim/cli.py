@@ -123,8 +123,11 @@ def run(
 
     neurosim run paper_nmnist --data ~/data --seed 1
 
-    Shipped examples: demo, nmnist_local, nmnist_shared, ntidigits, paper_nmnist. Every key of an experiment
-    is in docs/experiments.md.
+    neurosim run zero_shot_audio_visual
+
+    Shipped examples: demo, nmnist_local, nmnist_shared, ntidigits, paper_nmnist, zero_shot_audio_visual,
+    zero_shot_neural_visual. Every key of an experiment is in docs/experiments.md, of a zero-shot experiment
+    in docs/zero_shot.md.
     """
     seeds = [] if seed is None else [f"seed={seed}"]
     _run(experiment, [*(overrides or []), *seeds], data_dir=data_dir, out=out, engine=engine)
@@ -361,6 +364,9 @@ def _run(
     from neurosim.cards import load_device
     from neurosim.report.cards import conductance_law
 
+    if experiment.read_source(source, overrides)[0].get("schema") == "neurosim.zero_shot/1":
+        _run_zero_shot(source, overrides, data_dir=data_dir, out=out, engine=engine)
+        return
     chosen = experiment.load_experiment(source, overrides)
     folder = _writable(out or Path("runs") / chosen.name)
     with _progress() as progress:
@@ -368,6 +374,21 @@ def _run(
     report.show(result, Console())
     law = conductance_law(load_device(chosen.device.card))
     for path in report.write(result, folder, law=law):
+        typer.echo(path)
+
+
+def _run_zero_shot(
+    source: str, overrides: list[str], *, data_dir: Path | None, out: Path | None, engine: Engine
+) -> None:
+    from neurosim.report import zero_shot as report
+    from neurosim.zero_shot import load_zero_shot, run_zero_shot
+
+    chosen = load_zero_shot(source, overrides)
+    folder = _writable(out or Path("runs") / chosen.name)
+    with _progress() as progress:
+        result = run_zero_shot(chosen, data_dir=data_dir, engine=engine, progress=progress)
+    report.show(result, Console())
+    for path in report.write(result, folder):
         typer.echo(path)
 
 

@@ -250,7 +250,7 @@ def prepare(
     Raises:
         NeurosimError: If a card, a data set or the experiment is wrong; says what to do.
     """
-    clock = _Clock()
+    clock = Clock()
     events = _load(experiment, data_dir, progress or _silent)
     clock.lap("events")
     binned = {part: bin_events(recordings, experiment.events) for part, recordings in events.items()}
@@ -296,7 +296,7 @@ def run(
             "this one, or leave prepared out"
         )
     binned, content = prepared.binned, prepared.content
-    clock = _Clock(prepared.seconds)
+    clock = Clock(prepared.seconds)
     scores = []
     for number in range(experiment.chips):
         chip, states = _read(experiment, resolved, number, binned, content, engine, show)
@@ -325,7 +325,7 @@ def run(
         name=experiment.name,
         fingerprint=fingerprint(resolved, content),
         experiment=resolved,
-        versions={name: _version(name) for name in PACKAGES},
+        versions={name: package_version(name) for name in PACKAGES},
         accuracy=accuracy_interval([score.n_correct for score in scores], len(binned["test"])),
         n_train=len(binned["train"]),
         n_validation=len(binned["validation"]),
@@ -632,14 +632,15 @@ def _digest(binned: Binned) -> list[Any]:
     ]
 
 
-def _version(package: str) -> str:
+def package_version(package: str) -> str:
+    """Version of an installed package, or that it is not."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
 
 
-class _Clock:
+class Clock:
     """Wall time by stage."""
 
     def __init__(self, laps: dict[str, float] | None = None) -> None:
@@ -647,9 +648,11 @@ class _Clock:
         self.laps = dict(laps or {})
 
     def lap(self, stage: str) -> None:
+        """Give the time since the last lap to ``stage``."""
         now = perf_counter()
         self.laps[stage] = self.laps.get(stage, 0.0) + now - self._last
         self._last = now
 
     def seconds(self) -> dict[str, float]:
+        """Seconds of every stage, and ``"total"``."""
         return {**self.laps, "total": sum(self.laps.values())}
