@@ -380,15 +380,15 @@ def _run(
 def _run_zero_shot(
     source: str, overrides: list[str], *, data_dir: Path | None, out: Path | None, engine: Engine
 ) -> None:
-    from neurosim.report import zero_shot as report
+    from neurosim.report.zero_shot import show, write
     from neurosim.zero_shot import load_zero_shot, run_zero_shot
 
     chosen = load_zero_shot(source, overrides)
     folder = _writable(out or Path("runs") / chosen.name)
     with _progress() as progress:
         result = run_zero_shot(chosen, data_dir=data_dir, engine=engine, progress=progress)
-    report.show(result, Console())
-    for path in report.write(result, folder):
+    show(result, Console())
+    for path in write(result, folder):
         typer.echo(path)
 
 
