@@ -42,9 +42,9 @@ $(VENV)/.runtime: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v >= (3, 11) or sys.exit("neurosim needs Python 3.11 or newer, \
 	this is %d.%d: say make PYTHON=/path/to/a/newer/python" % v)'
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) -e .
+	$(PIP) -e '.[speech]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime
-	$(PIP) -e '.[dev,study]'
+	$(PIP) -e '.[dev,speech,study]'
 	touch $@

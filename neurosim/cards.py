@@ -585,7 +585,7 @@ class DatasetCard(Card):
 
     licence: str
     redistributable: bool
-    format: Literal["idx", "nmnist", "ntidigits"]
+    format: Literal["idx", "nmnist", "ntidigits", "fsdd", "espeak"]
     time_unit: Literal["s", "ms", "us"]
     classes: Annotated[tuple[str, ...], Field(strict=False, min_length=2)]
     sensor: Sensor

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,7 @@ from neurosim.errors import ExperimentError, did_you_mean
 from neurosim.events import datasets
 from neurosim.events.binning import BinningConfig, bin_events
 from neurosim.events.camera import CameraConfig
+from neurosim.events.cochlea import AugmentConfig, CochleaConfig
 from neurosim.events.types import Binned, Events
 from neurosim.readout import ReadoutConfig, make_readout
 from neurosim.readout.base import Readout
@@ -58,32 +59,73 @@ PARTS: tuple[Part, ...] = ("train", "validation", "test")
 PACKAGES = ("neurosim-codesign", "numpy", "numba", "scipy", "scikit-learn", "torch", "snntorch", "brian2")
 
 
-class DataPart(StrictModel):
-    """Recordings of one part.
+class DataSource(StrictModel):
+    """Recordings of one data set.
 
     Attributes:
         dataset: Name or path of a dataset card.
         split: A split of the card, or ``all`` for every split that is there.
-        skip: Recordings left out at the beginning.
+        skip: Recordings left out at the beginning, of those of the chosen speakers.
         n: Number of recordings, evenly over the classes; None takes all.
+        speakers: Speakers whose recordings are taken; None is all of them.
+        not_speakers: Speakers whose recordings are left out.
     """
 
     dataset: str = "mnist-saccades"
     split: str
     skip: int = Field(0, ge=0)
     n: int | None = Field(None, ge=1)
+    speakers: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
+    not_speakers: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
-    def overlaps(self, other: Self) -> bool:
-        """Whether both are sure to share recordings."""
-        if self.dataset != other.dataset:
+    def shares_with(self, other: "DataSource") -> bool:
+        """Whether both are sure to share recordings, or differ only in the speakers that they leave out."""
+        if self.dataset != other.dataset or self._misses(other) or other._misses(self):
             return False
+        pair = (self, other)
+        whole = [(part.skip, part.n) == (0, None) for part in pair]
         if self.split != other.split:
-            return any((part.split, part.skip, part.n) == ("all", 0, None) for part in (self, other))
+            return any(all_ and part.split == "all" for all_, part in zip(whole, pair, strict=True))
+        chosen = [(part.speakers and {*part.speakers}, {*part.not_speakers}) for part in pair]
+        if chosen[0] != chosen[1]:  # skip and n count among other recordings
+            return any(whole)
         return (
             self.skip == other.skip
             or (self.n is None and self.skip < other.skip)
             or (other.n is None and other.skip < self.skip)
         )
+
+    def _misses(self, other: "DataSource") -> bool:
+        """Whether it names its speakers, and the other takes none of them."""
+        left = {*(self.speakers or ())} - {*self.not_speakers, *other.not_speakers}
+        return self.speakers is not None and not (
+            left if other.speakers is None else left & {*other.speakers}
+        )
+
+
+class DataPart(DataSource):
+    """Recordings of one part.
+
+    Attributes:
+        dataset: Name or path of a dataset card.
+        split: A split of the card, or ``all`` for every split that is there.
+        skip: Recordings left out at the beginning, of those of the chosen speakers.
+        n: Number of recordings, evenly over the classes; None takes all.
+        speakers: Speakers whose recordings are taken; None is all of them.
+        not_speakers: Speakers whose recordings are left out.
+        also: More recordings of the part, from other data sets or splits; tables with the keys above.
+    """
+
+    also: Annotated[tuple[DataSource, ...], Field(strict=False)] = ()
+
+    @property
+    def sources(self) -> tuple[DataSource, ...]:
+        """All that it takes recordings of."""
+        return (self, *self.also)
+
+    def overlaps(self, other: Self) -> bool:
+        """Whether both are sure to share recordings."""
+        return any(a.shares_with(b) for a in self.sources for b in other.sources)
 
 
 class DataConfig(StrictModel):
@@ -93,23 +135,31 @@ class DataConfig(StrictModel):
         train, test: The two parts.
         validation: The part that chooses; None holds out ``validation_share`` of the training part.
         validation_share: That share, drawn evenly over the classes.
+        augment: Distorted copies of the training sounds; needs a named ``validation``, which has none.
         camera: Constants of the simulated camera, for data sets made from images.
+        cochlea: Constants of the simulated cochlea, for data sets made from sounds.
     """
 
     train: DataPart
     test: DataPart
     validation: DataPart | None = None
     validation_share: float = Field(0.1, gt=0, lt=1)
+    augment: AugmentConfig | None = None
     camera: CameraConfig = CameraConfig()
+    cochlea: CochleaConfig = CochleaConfig()
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
+        if self.augment is not None and self.validation is None:
+            raise ValueError(
+                "augment needs data.validation: recordings held out of train would have their copies in it"
+            )
         parts = [(name, part) for name in PARTS if (part := getattr(self, name)) is not None]
         for (earlier, part), (later, other) in combinations(parts, 2):
             if part.overlaps(other):
                 raise ValueError(
                     f"{later} takes recordings of {earlier}, and a score on them would mean nothing; "
-                    "give it another split or skip"
+                    "give it another split, skip or speakers"
                 )
         return self
 
@@ -208,7 +258,7 @@ def resolve(experiment: Experiment) -> dict[str, Any]:
     # a card counts by what it says, not by where its file lies
     resolved["device"]["card"], resolved["array"]["macro"] = device.name, macro.name
     parts = [experiment.data.train, experiment.data.test, experiment.data.validation]
-    names = sorted({part.dataset for part in parts if part is not None})
+    names = sorted({source.dataset for part in parts if part is not None for source in part.sources})
     resolved["cards"] = {
         "device": device.model_dump(mode="json"),
         "macro": macro.model_dump(mode="json"),
@@ -426,23 +476,27 @@ def data_key(experiment: Experiment) -> str:
 def _load(experiment: Experiment, data_dir: Path | None, show: Progress) -> dict[Part, Events]:
     """Recordings of the parts that the experiment names."""
 
-    def load(part: DataPart, name: Part) -> Events:
+    def load(source: DataSource, name: Part) -> Events:
         return datasets.load(
-            part.dataset,
-            part.split,
+            source.dataset,
+            source.split,
             data_dir=data_dir,
-            skip=part.skip,
-            n=part.n,
+            skip=source.skip,
+            n=source.n,
+            speakers=source.speakers,
+            not_speakers=source.not_speakers,
             seed=experiment.seed,
             camera=experiment.data.camera,
+            cochlea=experiment.data.cochlea,
+            augment=experiment.data.augment if name == "train" else None,
             progress=lambda done, total: show(f"events: {name}", done, total),
         )
 
     parts = {part: getattr(experiment.data, part) for part in PARTS}
-    events = {name: load(part, name) for name, part in parts.items() if part is not None}
-    if len({(part.sensor, part.classes) for part in events.values()}) > 1:
+    loaded = {name: [load(s, name) for s in part.sources] for name, part in parts.items() if part is not None}
+    if len({(some.sensor, some.classes) for part in loaded.values() for some in part}) > 1:
         raise ExperimentError("data.train, .validation and .test differ in sensor or classes; name others")
-    return events
+    return {name: Events.join(part) for name, part in loaded.items()}
 
 
 def _held_out(train: Binned, share: float, seed: int) -> npt.NDArray[np.bool_]:

@@ -219,6 +219,46 @@ def record(
     return sorted(events)
 
 
+# --- events/cochlea.py ---
+
+
+def hear(
+    sound: npt.NDArray[np.float64], key: int, speed: float, pitch: float, ear: Any
+) -> list[tuple[int, int]]:
+    """Events (t_us, channel) of one recording: channel by channel, sample by sample."""
+    membrane, background = (np.uint64(counter.mix(key, use)) for use in range(2))
+    rate, n_channels = ear.sample_rate, len(ear.centre)
+    events = []
+    for c, f in enumerate(ear.centre):
+        width = 1.019 * 24.7 * (4.37 * f / 1000 + 1)
+        pole = np.exp(2 * np.pi * (1j * f - width) / pitch / rate)
+        filtered = sound.astype(complex)
+        for _ in range(4):
+            for s in range(1, len(filtered)):
+                filtered[s] += pole * filtered[s - 1]
+        heard = 2 * (1 - abs(pole)) ** 4 * filtered.real
+        v, free = 0.5 * counter.uniform(membrane, c), 0.0
+        for s, x in enumerate(heard):
+            last, now = s / (rate * speed), (s + 1) / (rate * speed)
+            if now <= free:
+                continue
+            before = v
+            current = ear.gain[c] * max(x, 0.0) ** ear.compression
+            v += (1 - np.exp(-(now - last) / ear.tau)) * (current - v)
+            if v >= 1:
+                t = last + (now - last) * (1 - before) / (v - before)
+                events.append((int(t * 1e6), c))
+                v, free = 0.0, t + ear.refractory
+    t, draw = 0.0, 0
+    while ear.background_rate > 0:
+        t -= np.log(counter.uniform(background, draw)) / (ear.background_rate * n_channels)
+        if t >= len(sound) / (rate * speed):
+            break
+        events.append((int(t * 1e6), int(counter.uniform(background, draw + 1) * n_channels)))
+        draw += 2
+    return sorted(events)
+
+
 # --- counter.py ---
 
 

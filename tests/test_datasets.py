@@ -7,12 +7,14 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from scipy.io import wavfile
 
 from neurosim import store
 from neurosim.cards import DatasetCard, list_cards, load_dataset, shipped_folder
 from neurosim.errors import CardError, DataNotFoundError, EventFileError, ExperimentError
-from neurosim.events import Events, datasets, idx, nmnist
+from neurosim.events import Events, Sensor, datasets, idx, nmnist
 from neurosim.events.camera import CameraConfig, simulate_camera
+from neurosim.events.cochlea import AugmentConfig, CochleaConfig
 
 FAST = CameraConfig(time_step=5e-3)
 N = 30
@@ -244,10 +246,93 @@ def test_ntidigits_loads_isolated_digits(tmp_path: Path) -> None:
     assert events.channel.tolist() == [0, 10, 2, 12]
 
 
+# --- the sounds ---
+
+QUICK = CochleaConfig(sample_rate=8500, sensitivity=4.0)
+
+
+@pytest.fixture
+def spoken(tmp_path: Path) -> Path:
+    """Two digits by three speakers, six takes each, in the layout of FSDD."""
+    folder = tmp_path / "data/fsdd/recordings"
+    folder.mkdir(parents=True)
+    draw = np.random.default_rng(0)
+    for speaker in ("ann", "bob", "cyd"):
+        for digit in range(10):
+            for take in range(7):
+                sound = draw.integers(-9000, 9000, 400).astype(np.int16)
+                wavfile.write(folder / f"{digit}_{speaker}_{take}.wav", 8000, sound)
+    return tmp_path / "data"
+
+
+def test_sounds_are_heard_by_the_cochlea_wherever_they_stand(spoken: Path) -> None:
+    test, train, everything = (
+        datasets.load("fsdd", split, data_dir=spoken, cochlea=QUICK) for split in ("test", "train", "all")
+    )
+    assert (len(test), len(train), len(everything)) == (150, 60, 210)
+    same(everything[np.arange(60)], train)  # recordings do not depend on the part they are loaded with
+    assert np.diff(test.offsets).min() > 20
+    assert test.sensor == Sensor(64)
+
+
+def test_speakers_are_chosen_before_skip_and_n(spoken: Path) -> None:
+    def load(**options: Any) -> Events:
+        return datasets.load("fsdd", "all", data_dir=spoken, cochlea=QUICK, **options)
+
+    everything = load()
+    who = np.array(["ann", "bob", "cyd"])[np.arange(210) % 30 // 10]
+    same(load(speakers=["bob"]), everything[who == "bob"])
+    same(load(not_speakers=["bob"]), everything[who != "bob"])
+    same(load(speakers=["bob", "cyd"], not_speakers=["cyd"]), everything[who == "bob"])
+    same(load(speakers=["bob"], skip=5, n=10), everything[who == "bob"][np.arange(5, 15)])
+    assert np.bincount(load(not_speakers=["ann"], n=20).labels).tolist() == [2] * 10
+
+
+def test_wrong_speakers(spoken: Path, card: DatasetCard, tmp_path: Path) -> None:
+    def load(name: DatasetCard | str = "fsdd", **options: Any) -> None:
+        datasets.load(name, "train", data_dir=spoken, cochlea=QUICK, camera=FAST, **options)
+
+    with pytest.raises(ExperimentError, match=r"not_speakers: .* no speaker 'bop' here; did you mean 'bob'"):
+        load(not_speakers=["bop"])
+    with pytest.raises(ExperimentError, match="no speaker is left; shorten not_speakers"):
+        load(speakers=["bob"], not_speakers=["bob"])
+    with pytest.raises(ExperimentError, match="does not say who speaks; leave speakers"):
+        load(card, speakers=["bob"])
+    with pytest.raises(ExperimentError, match="only sounds can be distorted"):
+        load(card, augment=AugmentConfig())
+
+
+def test_distorted_copies_follow_the_recordings(spoken: Path, cache: Path) -> None:
+    def load(**options: Any) -> Events:
+        return datasets.load(
+            "fsdd", "train", data_dir=spoken, cochlea=QUICK, speakers=["ann", "cyd"], n=20, **options
+        )
+
+    plain, more = load(), load(augment=AugmentConfig(copies=2))
+    assert len(more) == 60
+    same(more[np.arange(20)], plain)
+    assert more.labels.tolist() == 3 * plain.labels.tolist()
+    lengths = [part.t[part.offsets[1:] - 1] for part in (more[:20], more[20:40], more[40:])]
+    assert min(np.abs(np.diff(lengths, axis=0)).mean(axis=1)) > 1000  # us: played faster or slower
+    n_entries = len(list((cache / "events").iterdir()))
+    load(augment=AugmentConfig(copies=3))
+    assert len(list((cache / "events").iterdir())) == n_entries * 4 // 3  # the first two are there
+
+
+def test_spoken_digits_need_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("espeakng_loader", reason="espeakng-loader is not installed (extra speech)")
+    monkeypatch.setenv("NEUROSIM_DATA", str(tmp_path / "nowhere"))
+    events = datasets.load("spoken-digits", "validation", n=10, speakers=["f2"])
+    assert sorted(events.labels) == list(range(10))
+    assert np.diff(events.offsets).min() > 300
+    again = datasets.load("spoken-digits", "all", n=10, speakers=["f2"])
+    same(events, again)
+
+
 # --- where the files are ---
 
 
-@pytest.mark.parametrize("name", ["mnist-saccades-full", "nmnist", "ntidigits"])
+@pytest.mark.parametrize("name", ["mnist-saccades-full", "nmnist", "ntidigits", "fsdd"])
 def test_missing_files_say_where_and_how(tmp_path: Path, name: str) -> None:
     message = rf"none of .* in {tmp_path}; name another folder .*'neurosim datasets fetch {name}'"
     with pytest.raises(DataNotFoundError, match=message):

@@ -190,6 +190,40 @@ def test_every_part_stands_apart_from_those_before(toml: Path, later: str, split
         load_experiment(toml, [part])
 
 
+@pytest.mark.parametrize(
+    ("test", "train", "overlap"),
+    [
+        ("split='all', speakers=['a']", "split='all', not_speakers=['a']", False),
+        ("split='all', speakers=['a']", "split='all', speakers=['b', 'c']", False),
+        ("split='all', speakers=['a', 'b']", "split='all', speakers=['b', 'a'], not_speakers=['b']", True),
+        ("split='all', speakers=['a', 'b']", "split='all', speakers=['b', 'c'], not_speakers=['b']", False),
+        ("split='all', speakers=['a', 'b']", "split='all', not_speakers=['a']", True),
+        ("split='all', speakers=['a']", "split='all'", True),
+        ("split='test', speakers=['a']", "split='all'", True),
+        ("split='test', speakers=['a']", "split='train'", False),
+        ("split='test', speakers=['a'], n=10", "split='test', speakers=['b', 'a'], n=10", False),
+        ("split='test', speakers=['a'], n=10", "split='test', speakers=['a'], n=20", True),
+        ("split='all', not_speakers=['a']", "split='all', not_speakers=['b']", True),
+        ("split='test'", "split='train', also=[{dataset='x', split='test'}]", True),
+        ("split='test'", "split='train', also=[{dataset='y', split='test'}]", False),
+    ],
+)
+def test_speakers_keep_parts_apart(toml: Path, test: str, train: str, overlap: bool) -> None:
+    parts = [f"data.{part}={{dataset='x', {keys}}}" for part, keys in (("test", test), ("train", train))]
+    if not overlap:
+        load_experiment(toml, parts)
+        return
+    with pytest.raises(
+        ExperimentError, match=r"test takes recordings of train, .*another split, skip or speak"
+    ):
+        load_experiment(toml, parts)
+
+
+def test_distorted_copies_need_a_validation_part_of_their_own(toml: Path) -> None:
+    with pytest.raises(ExperimentError, match=r"augment needs data\.validation: .* would have their copies"):
+        load_experiment(toml, ["data.augment={}"])
+
+
 def test_resolved_experiment_holds_its_cards(tiny: Experiment) -> None:
     resolved = resolve(tiny)
     assert json.loads(json.dumps(resolved)) == resolved
@@ -585,3 +619,31 @@ def test_a_chip_used_at_the_age_at_which_it_was_fitted_is_the_same_chip(toml: Pa
     _, same = aged(toml, *OLD, "ageing.trained_at=1e7")
     for part in ("x_train", "x_test", "threshold"):
         assert_array_equal(same[part], plain[part])
+
+
+# ---- sounds ----------------------------------------------------------------------------------------
+
+HEARD = [
+    "data.train={dataset='spoken-digits', split='train', n=60}",
+    "data.train.also=[{dataset='spoken-digits', split='test', n=20}]",
+    "data.validation={dataset='spoken-digits', split='validation', speakers=['f2'], n=20}",
+    "data.test={dataset='spoken-digits', split='validation', not_speakers=['f2'], n=40}",
+    "data.augment={copies=1}",
+    "events.crop=",
+    "events.polarity=",
+    "events.duration=false",
+]
+
+
+def test_a_spoken_experiment_joins_data_sets_and_distorts_training_only(toml: Path) -> None:
+    pytest.importorskip("espeakng_loader", reason="espeakng-loader is not installed (extra speech)")
+    experiment = load_experiment(toml, HEARD)
+    prepared = prepare(experiment)
+    sizes = {part: len(binned) for part, binned in prepared.binned.items()}
+    assert sizes == {"train": 160, "validation": 20, "test": 40}
+    result = run(experiment, prepared=prepared)
+    assert result.accuracy.mean > 0.2
+    assert [card["name"] for card in result.experiment["cards"]["datasets"]] == ["spoken-digits"]
+    mixed = load_experiment(toml, [*HEARD, "data.test={dataset='mnist-saccades', split='test', n=10}"])
+    with pytest.raises(ExperimentError, match="differ in sensor or classes"):
+        prepare(mixed)

@@ -8,11 +8,11 @@ an interrupted run goes on where it stopped.
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,14 +21,43 @@ from neurosim import store
 from neurosim.cards import DatasetCard, Split, load_dataset, shipped_folder
 from neurosim.config import fingerprint
 from neurosim.errors import CardError, DataNotFoundError, EventFileError, ExperimentError, did_you_mean
-from neurosim.events import idx, nmnist, ntidigits
+from neurosim.events import fsdd, idx, nmnist, ntidigits, speech
 from neurosim.events.camera import SENSOR as CAMERA
 from neurosim.events.camera import CameraConfig, saccade_path, simulate_camera
+from neurosim.events.cochlea import SENSOR as COCHLEA
+from neurosim.events.cochlea import AugmentConfig, CochleaConfig, distortion, simulate_cochlea
+from neurosim.events.sound import Waveform
 from neurosim.events.types import Events, Sensor
 
 BLOCK = 1000
-SENSORS = {"idx": CAMERA, "nmnist": nmnist.SENSOR, "ntidigits": ntidigits.SENSOR}
+SENSORS = {
+    "idx": CAMERA,
+    "nmnist": nmnist.SENSOR,
+    "ntidigits": ntidigits.SENSOR,
+    "fsdd": COCHLEA,
+    "espeak": COCHLEA,
+}
+# data sets made of sounds, which training may distort
+SOUNDS = ("fsdd", "espeak")
 
+
+class _Sound(Protocol):
+    """A sound before it is read: whose repr says all that it depends on."""
+
+    @property
+    def label(self) -> int:
+        """Class index."""
+
+    @property
+    def name(self) -> str:
+        """Name in the data set."""
+
+    @property
+    def speaker(self) -> str:
+        """Who speaks."""
+
+
+S = TypeVar("S", bound=_Sound)
 # called with the number of recordings that are ready and the number of all
 Progress = Callable[[int, int], None]
 
@@ -41,11 +70,13 @@ class _Block:
         labels: int64 (n,).
         key: Hash of all they depend on.
         make: Reads or simulates them.
+        speakers: Who speaks each of them, or writes it; none where the data set does not say.
     """
 
     labels: npt.NDArray[np.int64]
     key: str
     make: Callable[[], Events]
+    speakers: tuple[str, ...] = ()
 
 
 def data_dir() -> Path:
@@ -61,8 +92,12 @@ def load(
     data_dir: Path | None = None,
     skip: int = 0,
     n: int | None = None,
+    speakers: Sequence[str] | None = None,
+    not_speakers: Sequence[str] = (),
     seed: int = 0,
     camera: CameraConfig | None = None,
+    cochlea: CochleaConfig | None = None,
+    augment: AugmentConfig | None = None,
     progress: Progress | None = None,
 ) -> Events:
     """Recordings of one part of a data set.
@@ -71,10 +106,14 @@ def load(
         card: A dataset card, its name, or the path of its TOML file.
         split: A split of the card, or ``"all"`` for those that are there.
         data_dir: Folder of the data sets; the default is ``data_dir()``.
-        skip: Number of recordings left out at the beginning.
+        skip: Number of recordings left out at the beginning, of those of the chosen speakers.
         n: Number of recordings, evenly over the classes and the first of each; None takes all.
-        seed: Seed of the simulated camera.
+        speakers: Speakers whose recordings are taken; None is all of the split.
+        not_speakers: Speakers whose recordings are left out.
+        seed: Seed of the simulated sensors.
         camera: Constants of the simulated camera; None is the calibrated default.
+        cochlea: Constants of the simulated cochlea; None is the default.
+        augment: Distorted copies of the chosen recordings, which follow after all of them; sounds only.
         progress: Called with the number of recordings that are ready and that of all.
 
     Returns:
@@ -82,15 +121,20 @@ def load(
 
     Raises:
         DataNotFoundError: If the files are not there; says where to put them and how to get them.
-        ExperimentError: If there is no such split, or fewer recordings than asked for.
+        ExperimentError: If there is no such split or speaker, fewer recordings than asked for, or what is to
+            be augmented is no sound.
         EventFileError: If a file does not hold what its format says.
         CardError: If the card is wrong.
+        MissingExtraError: If the data set is made by a package that is not installed.
     """
     card = load_dataset(card) if isinstance(card, str) else card
     if Sensor(**card.sensor.model_dump()) != SENSORS[card.format]:
         raise CardError(f"data set '{card.name}': sensor: format '{card.format}' has {SENSORS[card.format]}")
     folder = _folder(card, data_dir)
-    blocks = list(_blocks(card, split, folder, camera=camera or CameraConfig(), seed=seed))
+    if augment is not None and card.format not in SOUNDS:
+        raise ExperimentError(f"data set '{card.name}': augment: only sounds can be distorted; leave it out")
+    sensors = _Sensors(camera or CameraConfig(), cochlea or CochleaConfig(), seed)
+    blocks = list(_blocks(card, split, folder, sensors))
     labels = np.concatenate([block.labels for block in blocks])
     if labels.max() >= len(card.classes):
         first = int((labels >= len(card.classes)).argmax())
@@ -98,7 +142,12 @@ def load(
             f"data set '{card.name}', split '{split}': recording {first} has label {labels[first]}, "
             f"the card names {len(card.classes)} classes; add the others to it, or get the file again"
         )
-    chosen = _choose(labels, card.classes, skip, n)
+    among = _spoken_by(blocks, card, speakers, not_speakers)
+    chosen = among[_choose(labels[among], card.classes, skip, n)]
+    if augment is not None:
+        chosen = np.concatenate([chosen + k * len(labels) for k in range(1 + augment.copies)])
+        for copy in range(1, 1 + augment.copies):
+            blocks += _blocks(card, split, folder, sensors, (copy, augment))
     return _gather(blocks, chosen, card, progress or (lambda _done, _total: None))
 
 
@@ -108,14 +157,27 @@ def places(card: DatasetCard, data_dir: Path | None = None) -> dict[str, Path]:
     return {name: place for name, part in card.splits.items() if (place := _find(part, folder))}
 
 
+@dataclass(frozen=True)
+class _Sensors:
+    """What simulated recordings depend on beside images and sounds."""
+
+    camera: CameraConfig
+    cochlea: CochleaConfig
+    seed: int
+
+
 def _folder(card: DatasetCard, folder: Path | None) -> Path:
     return shipped_folder(card.folder) if card.embedded else folder or data_dir()
 
 
 def _blocks(
-    card: DatasetCard, split: str, folder: Path, *, camera: CameraConfig, seed: int
+    card: DatasetCard,
+    split: str,
+    folder: Path,
+    sensors: _Sensors,
+    copy: tuple[int, AugmentConfig] | None = None,
 ) -> Iterator[_Block]:
-    """Blocks of one split, or of every split that is there."""
+    """Blocks of one split, or of every split that is there; of sounds also a distorted copy of them."""
     if split != "all" and split not in card.splits:
         hint = did_you_mean(split, [*card.splits, "all"])
         raise ExperimentError(f"data set '{card.name}' has no split '{split}'; {hint}")
@@ -130,11 +192,17 @@ def _blocks(
     for name, place in found.items():
         match card.format:
             case "idx":
-                yield from _idx_blocks(card, name, folder, place, camera=camera, seed=seed)
+                yield from _idx_blocks(card, name, folder, place, sensors)
             case "nmnist":
                 yield from _nmnist_blocks(place)
             case "ntidigits":
                 yield from _ntidigits_blocks(place, name)
+            case "fsdd":
+                spoken = fsdd.list_recordings(place, name)
+                yield from _sound_blocks(spoken, fsdd.read_recordings, card, sensors, copy)
+            case "espeak":
+                said = speech.read_list(place, card.classes)
+                yield from _sound_blocks(said, speech.speak, card, sensors, copy)
 
 
 def _find(split: Split, folder: Path) -> Path | None:
@@ -142,7 +210,7 @@ def _find(split: Split, folder: Path) -> Path | None:
 
 
 def _idx_blocks(
-    card: DatasetCard, name: str, folder: Path, place: Path, *, camera: CameraConfig, seed: int
+    card: DatasetCard, name: str, folder: Path, place: Path, sensors: _Sensors
 ) -> Iterator[_Block]:
     """Images seen by the simulated camera; recordings are numbered through the splits of the card."""
     split = card.splits[name]
@@ -157,6 +225,7 @@ def _idx_blocks(
     names = list(card.splits)
     first = sum(card.splits[other].n for other in names[: names.index(name)])
     ids = first + np.arange(split.n)
+    camera, seed = sensors.camera, sensors.seed
     source = store.code("events/camera.py", "counter.py", "rng.py"), saccade_path().tolist(), camera, seed
     for part in _parts(split.n):
         record = partial(simulate_camera, images[part], labels[part], camera, seed=seed)
@@ -185,8 +254,79 @@ def _ntidigits_blocks(place: Path, split: str) -> Iterator[_Block]:
         yield _Block(labels, fingerprint(*source, names[part]), read)
 
 
+def _sound_blocks(
+    sounds: Sequence[S],
+    read: Callable[[Sequence[S]], list[Waveform]],
+    card: DatasetCard,
+    sensors: _Sensors,
+    copy: tuple[int, AugmentConfig] | None,
+) -> Iterator[_Block]:
+    """Sounds heard by the simulated cochlea; a recording's number is made of its name."""
+    config, seed = sensors.cochlea, sensors.seed
+    files = ("cochlea", "sound", "fsdd", "speech")
+    code = store.code(*(f"events/{file}.py" for file in files), "counter.py", "rng.py")
+    for part in _parts(len(sounds)):
+        some = sounds[part]
+        labels = np.array([sound.label for sound in some], np.int64)
+        names = [hashlib.sha256(sound.name.encode()).digest() for sound in some]
+        ids = np.array([int.from_bytes(name[:7], "big") for name in names], np.int64)
+        make = partial(_hear, some, read, labels, ids, card.classes, sensors, copy)
+        distorted = copy and (copy[0], copy[1].sigma_speed, copy[1].sigma_pitch)
+        key = fingerprint(code, config, seed, distorted, list(map(repr, some)))
+        yield _Block(labels, key, make, tuple(sound.speaker for sound in some))
+
+
+def _hear(
+    sounds: Sequence[S],
+    read: Callable[[Sequence[S]], list[Waveform]],
+    labels: npt.NDArray[np.int64],
+    ids: npt.NDArray[np.int64],
+    classes: tuple[str, ...],
+    sensors: _Sensors,
+    copy: tuple[int, AugmentConfig] | None,
+) -> Events:
+    """Recordings of these sounds, or of one distorted copy of them."""
+    speed, pitch = distortion(ids, *copy, seed=sensors.seed) if copy else (1.0, 1.0)
+    return simulate_cochlea(
+        read(sounds),
+        labels,
+        sensors.cochlea,
+        seed=sensors.seed,
+        ids=ids,
+        speed=speed,
+        pitch=pitch,
+        classes=classes,
+    )
+
+
 def _parts(n: int) -> list[slice]:
     return [slice(start, start + BLOCK) for start in range(0, n, BLOCK)]
+
+
+def _spoken_by(
+    blocks: list[_Block], card: DatasetCard, speakers: Sequence[str] | None, not_speakers: Sequence[str]
+) -> npt.NDArray[np.int64]:
+    """Indices of the recordings of these speakers, ascending."""
+    n = sum(len(block.labels) for block in blocks)
+    if speakers is None and not not_speakers:
+        return np.arange(n)
+    who = np.array([speaker for block in blocks for speaker in block.speakers])
+    if len(who) < n:
+        raise ExperimentError(
+            f"data set '{card.name}' does not say who speaks; leave speakers and not_speakers out"
+        )
+    known = np.unique(who).tolist()
+    for key, names in (("speakers", speakers or ()), ("not_speakers", not_speakers)):
+        for name in names:
+            if name not in known:
+                raise ExperimentError(
+                    f"{key}: data set '{card.name}' has no speaker '{name}' here; {did_you_mean(name, known)}"
+                )
+    wanted = known if speakers is None else speakers
+    found = np.flatnonzero(np.isin(who, list(wanted)) & ~np.isin(who, list(not_speakers)))
+    if not len(found):
+        raise ExperimentError(f"data set '{card.name}': no speaker is left; shorten not_speakers")
+    return found
 
 
 def _choose(

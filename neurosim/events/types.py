@@ -1,5 +1,6 @@
 """What a set of recordings is, before and after it is cut into time steps."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -122,6 +123,24 @@ class Events:
         channel = np.concatenate([np.empty(0, np.uint16), *(c.astype(np.uint16) for c, _ in recordings)])
         t = np.concatenate([np.empty(0, np.int32), *(t.astype(np.int32) for _, t in recordings)])
         return cls(channel, t, offsets.astype(np.int64), np.asarray(labels, np.int64), sensor, classes)
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """All recordings of parts of one sensor and one list of classes, one part after another."""
+        first, *others = parts
+        if not others:
+            return first
+        if any((part.sensor, part.classes) != (first.sensor, first.classes) for part in others):
+            raise ShapeError("events: parts with different sensors or classes cannot be joined")
+        lengths = np.concatenate([np.diff(part.offsets) for part in parts])
+        return cls(
+            np.concatenate([part.channel for part in parts]),
+            np.concatenate([part.t for part in parts]),
+            np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            np.concatenate([part.labels for part in parts]),
+            first.sensor,
+            first.classes,
+        )
 
 
 @dataclass(frozen=True, eq=False)

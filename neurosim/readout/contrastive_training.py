@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from neurosim import rng
 from neurosim.errors import ExperimentError
+from neurosim.events.pairing import pair
 from neurosim.readout.base import StateScaling, fit_scaling
 from neurosim.readout.contrastive import (
     ContrastiveConfig,
@@ -74,7 +75,6 @@ def train_side_by_side(
     heads = [
         _Heads.start(config, scalings[k], "ab"[k], [task.seed for task in tasks], device) for k in range(2)
     ]
-    random = [rng.stream(task.seed, "contrastive/pairs") for task in tasks]
     masks = [torch.Generator(device).manual_seed(rng.key(task.seed, "contrastive/dropout")) for task in tasks]
     parameters = [w for head in heads for w in head.weights.values()]
     optimizer = torch.optim.AdamW(
@@ -87,7 +87,7 @@ def train_side_by_side(
     best = [{key: w.detach().clone() for key, w in head.weights.items()} for head in heads]
     epoch = 0
     for epoch in range(1, config.epochs + 1):
-        pairs = [_pairs(train, task, config.pairing, r) for task, r in zip(tasks, random, strict=True)]
+        pairs = [_pairs(train, task, config.pairing, epoch) for task in tasks]
         n = min(len(p) for p in pairs)
         which = torch.from_numpy(np.stack([p[:n] for p in pairs])).to(device)  # (tasks, n, 2)
         steps = max(1, n // config.batch_size)
@@ -285,29 +285,36 @@ def _states(side: Recordings, scaling: StateScaling, device: torch.device) -> Te
     return torch.from_numpy(plain(side.x)).to(device)
 
 
-def _pairs(train: Sides, task: Task, pairing: Pairing, random: np.random.Generator) -> Index:
+def _pairs(train: Sides, task: Task, pairing: Pairing, epoch: int) -> Index:
     """Rows of a and of b of one epoch's pairs in random order, (n, 2).
 
-    ``fixed`` zips the recordings of a class until one sense runs out; ``redrawn`` takes every recording of
-    the sense that has more, and those of the other again and again.
+    ``fixed`` zips the recordings of a class until one sense runs out. ``redrawn`` gives every class as many
+    pairs as the largest one has recordings, and uses all recordings of a class equally often.
     """
-    found = []
-    for label in task.classes:
-        a, b = (np.flatnonzero(side.y == label) for side in train)
-        if task.rows or pairing == "fixed":
+    y = [side.y for side in train]
+    if task.rows or pairing == "fixed":
+        found = []
+        for label in task.classes:
+            a, b = (np.flatnonzero(labels == label) for labels in y)
             n = min(len(a), len(b))
             found.append(np.stack([a[:n], b[:n]], axis=1))
-        else:
-            n = max(len(a), len(b))
-            found.append(np.stack([_repeated(a, n, random), _repeated(b, n, random)], axis=1))
-    pairs: Index = np.concatenate(found)
-    return random.permutation(pairs)
-
-
-def _repeated(rows: Index, n: int, random: np.random.Generator) -> Index:
-    """``n`` of the rows, each as often as any other up to one, in random order."""
-    rounds: Index = np.concatenate([random.permutation(rows) for _ in range(-(-n // len(rows)))])
-    return rounds[:n]
+        rows = np.concatenate(found)
+    else:
+        names = [str(code) for code in range(max(labels.max() for labels in y) + 1)]
+        drawn = pair(
+            *y,
+            left_classes=names,
+            right_classes=names,
+            seen=[names[code] for code in task.classes],
+            unseen=[],
+            part="train",
+            seed=task.seed,
+            per_class=int(max(np.bincount(labels)[task.classes].max() for labels in y)),
+            name=f"contrastive/epoch{epoch}",
+        )
+        rows = np.stack([drawn.left, drawn.right], axis=1)
+    order: Index = rng.stream(task.seed, f"contrastive/order{epoch}").permutation(len(rows))
+    return rows[order]
 
 
 class _Judge:
