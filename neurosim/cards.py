@@ -575,6 +575,10 @@ class DatasetCard(Card):
         time_unit: Unit of time in the raw files, e.g. ``us``.
         classes: Class names, in the order of the labels.
         sensor: Size of the sensor.
+        encoding: Whether images (formats ``idx`` and ``letters``) are seen by the simulated camera or become
+            rates.
+        transposed: Whether rows and columns of the images are exchanged (``idx``).
+        first_label: What the files call the first class (``idx``).
         embedded: Whether the files ship with neurosim, in the folder of this card.
         splits: The parts by name.
         files: What ``neurosim datasets fetch`` downloads.
@@ -585,10 +589,13 @@ class DatasetCard(Card):
 
     licence: str
     redistributable: bool
-    format: Literal["idx", "nmnist", "ntidigits", "fsdd", "espeak"]
+    format: Literal["idx", "letters", "nmnist", "ntidigits", "fsdd", "espeak", "handwriting", "cortex"]
     time_unit: Literal["s", "ms", "us"]
     classes: Annotated[tuple[str, ...], Field(strict=False, min_length=2)]
     sensor: Sensor
+    encoding: Literal["camera", "rate"] = "camera"
+    transposed: bool = False
+    first_label: int = Field(0, ge=0, le=255)
     embedded: bool = False
     splits: Annotated[dict[str, Split], Field(min_length=1)]
     files: Annotated[tuple[DataFile, ...], Field(strict=False)] = ()

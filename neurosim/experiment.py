@@ -44,6 +44,9 @@ from neurosim.events import datasets
 from neurosim.events.binning import BinningConfig, bin_events
 from neurosim.events.camera import CameraConfig
 from neurosim.events.cochlea import AugmentConfig, CochleaConfig
+from neurosim.events.cortex import CortexConfig
+from neurosim.events.pen import PenConfig
+from neurosim.events.rate import RateConfig
 from neurosim.events.types import Binned, Events
 from neurosim.readout import ReadoutConfig, make_readout
 from neurosim.readout.base import Readout
@@ -138,6 +141,9 @@ class DataConfig(StrictModel):
         augment: Distorted copies of the training sounds; needs a named ``validation``, which has none.
         camera: Constants of the simulated camera, for data sets made from images.
         cochlea: Constants of the simulated cochlea, for data sets made from sounds.
+        rate: How images become rates, for data sets whose cards say so.
+        pen: How letters are written, for simulated handwriting and its images.
+        cortex: Constants of the simulated motor cortex.
     """
 
     train: DataPart
@@ -147,6 +153,9 @@ class DataConfig(StrictModel):
     augment: AugmentConfig | None = None
     camera: CameraConfig = CameraConfig()
     cochlea: CochleaConfig = CochleaConfig()
+    rate: RateConfig = RateConfig()
+    pen: PenConfig = PenConfig()
+    cortex: CortexConfig = CortexConfig()
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
@@ -488,6 +497,9 @@ def _load(experiment: Experiment, data_dir: Path | None, show: Progress) -> dict
             seed=experiment.seed,
             camera=experiment.data.camera,
             cochlea=experiment.data.cochlea,
+            rate=experiment.data.rate,
+            pen=experiment.data.pen,
+            cortex=experiment.data.cortex,
             augment=experiment.data.augment if name == "train" else None,
             progress=lambda done, total: show(f"events: {name}", done, total),
         )

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from scipy import constants
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
+from scipy.stats import poisson
 
 from neurosim import counter
 
@@ -257,6 +258,34 @@ def hear(
         events.append((int(t * 1e6), int(counter.uniform(background, draw + 1) * n_channels)))
         draw += 2
     return sorted(events)
+
+
+# --- events/pen.py, events/cortex.py ---
+
+
+def ink(path: npt.NDArray[np.float64], down: npt.NDArray[np.bool_], width: float) -> npt.NDArray[np.uint8]:
+    """Image of the written segments: every pixel, every segment."""
+    image = np.zeros((28, 28), np.uint8)
+    for y in range(28):
+        for x in range(28):
+            for a, b, written in zip(path[:-1], path[1:], down[1:], strict=True):
+                along = np.dot([x, y] - a, b - a) / max(np.dot(b - a, b - a), 1e-300)
+                far = np.linalg.norm([x, y] - a - np.clip(along, 0, 1) * (b - a))
+                if written:
+                    image[y, x] = max(image[y, x], np.uint8(255 * np.clip(width / 2 + 0.5 - far, 0, 1)))
+    return image
+
+
+def fire(velocity: npt.NDArray[np.float64], gain: float, units: Any, key: int) -> npt.NDArray[np.int64]:
+    """Spike counts (bins, units): the quantile of a Poisson law at a uniform number."""
+    counts = np.zeros((len(velocity), len(units.base)), np.int64)
+    for b, v in enumerate(velocity):
+        for i in range(len(units.base)):
+            cosine = np.cos(np.arctan2(v[1], v[0]) - units.preferred[i])
+            tuning = np.linalg.norm(v) * (units.speed[i] + units.modulation[i] * cosine)
+            mean = max(0.0, gain * (units.base[i] + tuning)) * 0.01
+            counts[b, i] = poisson.ppf(counter.uniform(key, b * len(units.base) + i), mean) if mean else 0
+    return counts
 
 
 # --- counter.py ---

@@ -66,6 +66,25 @@ def test_missing_idx(tmp_path: Path) -> None:
         idx.read_labels(tmp_path / "nothing.gz")
 
 
+def test_idx_inside_a_zip_file(tmp_path: Path) -> None:
+    images = np.arange(3 * 4 * 5).reshape(3, 4, 5)
+    archive = tmp_path / "files.zip"
+    with zipfile.ZipFile(archive, "w") as out:
+        out.writestr("gzip/images.gz", gzip.compress(idx_bytes(images)))
+        out.writestr("plain", idx_bytes(np.arange(4)))
+    assert idx.exists(archive / "gzip/images.gz")
+    assert not idx.exists(archive / "gzip/labels.gz")
+    assert not idx.exists(tmp_path / "other.zip/gzip/images.gz")
+    np.testing.assert_array_equal(idx.read_images(archive / "gzip/images.gz"), images)
+    np.testing.assert_array_equal(idx.read_labels(archive / "plain"), np.arange(4))
+    with pytest.raises(DataNotFoundError, match=r"files\.zip/nothing: no such file"):
+        idx.read_labels(archive / "nothing")
+    archive.write_bytes(archive.read_bytes()[:-30])
+    for read in (idx.exists, idx.read_labels):
+        with pytest.raises(EventFileError, match=r"not a readable zip file|cannot be read or decompressed"):
+            read(archive / "plain")
+
+
 # --- N-MNIST ---
 
 

@@ -18,25 +18,31 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim import store
-from neurosim.cards import DatasetCard, Split, load_dataset, shipped_folder
+from neurosim.cards import DatasetCard, Split, cite, load_dataset, shipped_folder
 from neurosim.config import fingerprint
 from neurosim.errors import CardError, DataNotFoundError, EventFileError, ExperimentError, did_you_mean
-from neurosim.events import fsdd, idx, nmnist, ntidigits, speech
-from neurosim.events.camera import SENSOR as CAMERA
+from neurosim.events import camera as eye
+from neurosim.events import cochlea as ear
+from neurosim.events import fsdd, handwriting, idx, nmnist, ntidigits, pen, rate, speech
 from neurosim.events.camera import CameraConfig, saccade_path, simulate_camera
-from neurosim.events.cochlea import SENSOR as COCHLEA
 from neurosim.events.cochlea import AugmentConfig, CochleaConfig, distortion, simulate_cochlea
+from neurosim.events.cortex import CortexConfig, simulate_cortex
+from neurosim.events.pen import Glyph, PenConfig
+from neurosim.events.rate import RateConfig, rate_code
 from neurosim.events.sound import Waveform
 from neurosim.events.types import Events, Sensor
 
 BLOCK = 1000
+# by format; images are seen by the camera or become rates
 SENSORS = {
-    "idx": CAMERA,
     "nmnist": nmnist.SENSOR,
     "ntidigits": ntidigits.SENSOR,
-    "fsdd": COCHLEA,
-    "espeak": COCHLEA,
+    "fsdd": ear.SENSOR,
+    "espeak": ear.SENSOR,
+    "handwriting": handwriting.SENSOR,
+    "cortex": handwriting.SENSOR,
 }
+IMAGES = {"camera": eye.SENSOR, "rate": rate.SENSOR}
 # data sets made of sounds, which training may distort
 SOUNDS = ("fsdd", "espeak")
 
@@ -97,6 +103,9 @@ def load(
     seed: int = 0,
     camera: CameraConfig | None = None,
     cochlea: CochleaConfig | None = None,
+    rate: RateConfig | None = None,
+    pen: PenConfig | None = None,
+    cortex: CortexConfig | None = None,
     augment: AugmentConfig | None = None,
     progress: Progress | None = None,
 ) -> Events:
@@ -113,6 +122,9 @@ def load(
         seed: Seed of the simulated sensors.
         camera: Constants of the simulated camera; None is the calibrated default.
         cochlea: Constants of the simulated cochlea; None is the default.
+        rate: How images become rates; None is the default.
+        pen: How letters are written; None is the default.
+        cortex: Constants of the simulated motor cortex; None is the default.
         augment: Distorted copies of the chosen recordings, which follow after all of them; sounds only.
         progress: Called with the number of recordings that are ready and that of all.
 
@@ -128,19 +140,27 @@ def load(
         MissingExtraError: If the data set is made by a package that is not installed.
     """
     card = load_dataset(card) if isinstance(card, str) else card
-    if Sensor(**card.sensor.model_dump()) != SENSORS[card.format]:
-        raise CardError(f"data set '{card.name}': sensor: format '{card.format}' has {SENSORS[card.format]}")
+    if Sensor(**card.sensor.model_dump()) != (sensor := sensor_of(card)):
+        raise CardError(f"data set '{card.name}': sensor: format '{card.format}' has {sensor}")
     folder = _folder(card, data_dir)
     if augment is not None and card.format not in SOUNDS:
         raise ExperimentError(f"data set '{card.name}': augment: only sounds can be distorted; leave it out")
-    sensors = _Sensors(camera or CameraConfig(), cochlea or CochleaConfig(), seed)
+    sensors = _Sensors(
+        camera or CameraConfig(),
+        cochlea or CochleaConfig(),
+        rate or RateConfig(),
+        pen or PenConfig(),
+        cortex or CortexConfig(),
+        seed,
+    )
     blocks = list(_blocks(card, split, folder, sensors))
     labels = np.concatenate([block.labels for block in blocks])
-    if labels.max() >= len(card.classes):
-        first = int((labels >= len(card.classes)).argmax())
+    if (wrong := (labels < 0) | (labels >= len(card.classes))).any():
+        first = int(wrong.argmax())
         raise EventFileError(
-            f"data set '{card.name}', split '{split}': recording {first} has label {labels[first]}, "
-            f"the card names {len(card.classes)} classes; add the others to it, or get the file again"
+            f"data set '{card.name}', split '{split}': recording {first} has label "
+            f"{labels[first] + card.first_label}, the card names {len(card.classes)} classes; add the others "
+            "to it, or get the file again"
         )
     among = _spoken_by(blocks, card, speakers, not_speakers)
     chosen = among[_choose(labels[among], card.classes, skip, n)]
@@ -149,6 +169,11 @@ def load(
         for copy in range(1, 1 + augment.copies):
             blocks += _blocks(card, split, folder, sensors, (copy, augment))
     return _gather(blocks, chosen, card, progress or (lambda _done, _total: None))
+
+
+def sensor_of(card: DatasetCard) -> Sensor:
+    """Pixel grid or channels of a data set's recordings."""
+    return SENSORS.get(card.format) or IMAGES[card.encoding]
 
 
 def places(card: DatasetCard, data_dir: Path | None = None) -> dict[str, Path]:
@@ -163,6 +188,9 @@ class _Sensors:
 
     camera: CameraConfig
     cochlea: CochleaConfig
+    rate: RateConfig
+    pen: PenConfig
+    cortex: CortexConfig
     seed: int
 
 
@@ -185,14 +213,21 @@ def _blocks(
     if not found:
         wanted = [part for name, part in card.splits.items() if split in (name, "all")]
         looked = ", ".join(dict.fromkeys(place for part in wanted for place in part.data))
+        get = f"with 'neurosim datasets fetch {card.name}'" if card.files else f"from {'; '.join(cite(card))}"
         raise DataNotFoundError(
             f"data set '{card.name}', split '{split}': none of {looked} in {folder}; name another folder "
-            f"with --data DIR or $NEUROSIM_DATA, or get the files with 'neurosim datasets fetch {card.name}'"
+            f"with --data DIR or $NEUROSIM_DATA, or get the files {get}"
         )
     for name, place in found.items():
         match card.format:
             case "idx":
                 yield from _idx_blocks(card, name, folder, place, sensors)
+            case "letters":
+                yield from _letter_blocks(card, name, place, sensors)
+            case "cortex":
+                yield from _cortex_blocks(card, name, place, sensors)
+            case "handwriting":
+                yield from _handwriting_blocks(place, name, card.classes)
             case "nmnist":
                 yield from _nmnist_blocks(place)
             case "ntidigits":
@@ -206,7 +241,7 @@ def _blocks(
 
 
 def _find(split: Split, folder: Path) -> Path | None:
-    return next((folder / place for place in split.data if (folder / place).exists()), None)
+    return next((folder / place for place in split.data if idx.exists(folder / place)), None)
 
 
 def _idx_blocks(
@@ -216,22 +251,109 @@ def _idx_blocks(
     split = card.splits[name]
     if split.labels is None:
         raise CardError(f"data set '{card.name}': splits.{name}.labels: missing; format 'idx' needs it")
-    images, labels = idx.read_images(place), idx.read_labels(folder / split.labels).astype(np.int64)
-    if not len(images) == len(labels) == split.n:
+    named = folder / split.labels
+    named = named if idx.exists(named) else place.parent / named.name  # beside the images, in a zip file too
+    images, raw = idx.read_images(place), idx.read_labels(named)
+    if not len(images) == len(raw) == split.n:
         raise EventFileError(
-            f"{place}: {len(images)} images, {folder / split.labels}: {len(labels)} labels, "
+            f"{place}: {len(images)} images, {named}: {len(raw)} labels, "
             f"expected {split.n} of each as the card '{card.name}' says; get the files again or correct it"
         )
+    images = images.transpose(0, 2, 1) if card.transposed else images
+    labels, ids = raw.astype(np.int64) - card.first_label, _ids(card, name)
+    for part in _parts(split.n):
+        shown = np.ascontiguousarray(images[part])
+        content = hashlib.sha256(shown.tobytes()).hexdigest()
+        see = partial(_see, shown, labels[part], ids[part], card, sensors)
+        yield _Block(labels[part], fingerprint(*_sight(card, sensors), int(ids[part][0]), content), see)
+
+
+def _letter_blocks(card: DatasetCard, name: str, place: Path, sensors: _Sensors) -> Iterator[_Block]:
+    """Images of letters that the simulated pen writes, class after class."""
+    glyphs, ids = pen.read_glyphs(place, card.classes), _ids(card, name)
+    labels = np.arange(len(ids)) % len(card.classes)
+    source = *_sight(card, sensors), store.code("events/pen.py"), sensors.pen, _strokes(glyphs)
+    for part in _parts(len(ids)):
+        see = partial(_write, glyphs, labels[part], ids[part], card, sensors)
+        yield _Block(labels[part], fingerprint(*source, ids[part].tolist()), see)
+
+
+def _cortex_blocks(card: DatasetCard, name: str, place: Path, sensors: _Sensors) -> Iterator[_Block]:
+    """The simulated motor cortex behind the same pen: trial i writes what image i shows."""
+    glyphs, ids = pen.read_glyphs(place, card.classes), _ids(card, name)
+    labels = np.arange(len(ids)) % len(card.classes)
+    files = ("cortex", "handwriting", "pen")
+    code = store.code(*(f"events/{file}.py" for file in files), "counter.py", "rng.py")
+    for part in _parts(len(ids)):
+        record = partial(
+            simulate_cortex,
+            glyphs,
+            labels[part],
+            ids[part],
+            sensors.pen,
+            sensors.cortex,
+            seed=sensors.seed,
+            classes=card.classes,
+        )
+        source = code, sensors.pen, sensors.cortex, sensors.seed, _strokes(glyphs), ids[part].tolist()
+        yield _Block(labels[part], fingerprint(*source), record)
+
+
+def _handwriting_blocks(place: Path, split: str, classes: tuple[str, ...]) -> Iterator[_Block]:
+    """One block per letter, as its trials stand in one variable."""
+    stat = place.stat()
+    source = store.code("events/handwriting.py"), str(place), stat.st_size, stat.st_mtime_ns
+    for letter, trials in handwriting.list_trials(place, classes, split).items():
+        labels = np.full(len(trials), classes.index(letter))
+        read = partial(handwriting.read_trials, place, letter, trials, classes)
+        yield _Block(labels, fingerprint(*source, letter, trials.start, trials.stop, classes), read)
+
+
+def _ids(card: DatasetCard, name: str) -> npt.NDArray[np.int64]:
+    """Numbers of a split's recordings, counted through the splits of the card."""
     names = list(card.splits)
     first = sum(card.splits[other].n for other in names[: names.index(name)])
-    ids = first + np.arange(split.n)
-    camera, seed = sensors.camera, sensors.seed
-    source = store.code("events/camera.py", "counter.py", "rng.py"), saccade_path().tolist(), camera, seed
-    for part in _parts(split.n):
-        record = partial(simulate_camera, images[part], labels[part], camera, seed=seed)
-        shown = hashlib.sha256(images[part].tobytes()).hexdigest()
-        key = fingerprint(*source, int(ids[part][0]), shown)
-        yield _Block(labels[part], key, partial(record, ids=ids[part], classes=card.classes))
+    return first + np.arange(card.splits[name].n)
+
+
+def _strokes(glyphs: list[Glyph]) -> list[list[Any]]:
+    return [[stroke.tolist() for stroke in glyph] for glyph in glyphs]
+
+
+def _sight(card: DatasetCard, sensors: _Sensors) -> tuple[Any, ...]:
+    """What events made from images depend on beside these."""
+    if card.encoding == "rate":
+        return store.code("events/rate.py", "counter.py", "rng.py"), sensors.rate, sensors.seed
+    code = store.code("events/camera.py", "counter.py", "rng.py")
+    return code, saccade_path().tolist(), sensors.camera, sensors.seed
+
+
+def _see(
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.int64],
+    ids: npt.NDArray[np.int64],
+    card: DatasetCard,
+    sensors: _Sensors,
+) -> Events:
+    """Recordings of images by the simulated camera, or as rates."""
+    if card.encoding == "rate":
+        return rate_code(images, labels, sensors.rate, seed=sensors.seed, ids=ids, classes=card.classes)
+    return simulate_camera(images, labels, sensors.camera, seed=sensors.seed, ids=ids, classes=card.classes)
+
+
+def _write(
+    glyphs: list[Glyph],
+    labels: npt.NDArray[np.int64],
+    ids: npt.NDArray[np.int64],
+    card: DatasetCard,
+    sensors: _Sensors,
+) -> Events:
+    """Recordings of the images of these trials."""
+    images = [
+        pen.render(pen.write(glyphs[label], sensors.pen, seed=sensors.seed, number=int(number)))
+        for label, number in zip(labels, ids, strict=True)
+    ]
+    return _see(np.stack(images), labels, ids, card, sensors)
 
 
 def _nmnist_blocks(place: Path) -> Iterator[_Block]:
@@ -374,7 +496,7 @@ def _gather(
         channel[start:stop], t[start:stop] = some.channel, some.t
         start = stop
     labels = np.concatenate([events.labels[index] for events, index in parts])
-    return Events(channel, t, offsets, labels, SENSORS[card.format], card.classes)
+    return Events(channel, t, offsets, labels, sensor_of(card), card.classes)
 
 
 def _cached(block: _Block, card: DatasetCard) -> Events:
@@ -387,7 +509,7 @@ def _cached(block: _Block, card: DatasetCard) -> Events:
         store.save(path, made, {"data set": card.name, "recordings": len(events)})
         entry = store.load(path) or (made, {})  # memory maps from here on
     arrays, _ = entry
-    sensor = SENSORS[card.format]
+    sensor = sensor_of(card)
     return Events(arrays["channel"], arrays["t"], arrays["offsets"], block.labels, sensor, card.classes)
 
 

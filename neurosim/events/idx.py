@@ -3,6 +3,7 @@
 import gzip
 import lzma
 import math
+import zipfile
 import zlib
 from pathlib import Path
 from typing import IO, cast
@@ -26,6 +27,19 @@ def open_compressed(path: Path, suffix: str) -> IO[bytes]:
             return lzma.open(path)
         case _:
             return path.open("rb")
+
+
+def exists(path: Path) -> bool:
+    """Whether there is such a file or folder, perhaps inside a zip file: ``files.zip/folder/name.gz``."""
+    if path.exists():
+        return True
+    archive = _archive(path)
+    try:
+        return archive is not None and bool(
+            zipfile.Path(archive, path.relative_to(archive).as_posix()).exists()
+        )
+    except (OSError, zipfile.BadZipFile) as why:
+        raise EventFileError(f"{archive}: not a readable zip file: {why}; fetch it again") from None
 
 
 def read_images(path: Path) -> npt.NDArray[np.uint8]:
@@ -57,15 +71,24 @@ def read_labels(path: Path) -> npt.NDArray[np.uint8]:
 def _read(path: Path, axes: tuple[str, ...]) -> npt.NDArray[np.uint8]:
     """The array of an IDX file of unsigned bytes with these axes."""
     try:
+        if archive := _archive(path):
+            name = path.relative_to(archive).as_posix()
+            with zipfile.ZipFile(archive) as files, files.open(name) as member:
+                return _parse(gzip.open(member) if path.suffix == ".gz" else member, axes, path)
         with open_compressed(path, path.suffix) as file:
             return _parse(file, axes, path)
-    except FileNotFoundError:
+    except (FileNotFoundError, KeyError):
         raise DataNotFoundError(f"{path}: no such file; 'neurosim datasets fetch' gets it") from None
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as why:
+    except (OSError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as why:
         raise EventFileError(f"{path}: cannot be read or decompressed: {why}; get the file again") from None
 
 
-def _parse(file: IO[bytes], axes: tuple[str, ...], path: Path) -> npt.NDArray[np.uint8]:
+def _archive(path: Path) -> Path | None:
+    """The zip file that ``path`` leads into."""
+    return next((parent for parent in path.parents if parent.suffix == ".zip" and parent.is_file()), None)
+
+
+def _parse(file: IO[bytes] | gzip.GzipFile, axes: tuple[str, ...], path: Path) -> npt.NDArray[np.uint8]:
     magic = bytes([0, 0, _UNSIGNED_BYTE, len(axes)])
     head = file.read(4 + 4 * len(axes))
     if head[:4] != magic:
