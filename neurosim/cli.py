@@ -125,9 +125,9 @@ def run(
 
     neurosim run zero_shot_audio_visual
 
-    Shipped examples: demo, nmnist_local, nmnist_shared, ntidigits, paper_nmnist, zero_shot_audio_visual,
-    zero_shot_neural_visual. Every key of an experiment is in docs/experiments.md, of a zero-shot experiment
-    in docs/zero_shot.md.
+    Shipped examples: demo, fsdd, nmnist_local, nmnist_shared, ntidigits, paper_nmnist, spoken_digits,
+    zero_shot_audio_visual, zero_shot_neural_visual. Every key of an experiment is in docs/experiments.md, of
+    a zero-shot experiment in docs/zero_shot.md.
     """
     seeds = [] if seed is None else [f"seed={seed}"]
     _run(experiment, [*(overrides or []), *seeds], data_dir=data_dir, out=out, engine=engine)

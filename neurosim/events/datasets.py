@@ -91,7 +91,41 @@ def data_dir() -> Path:
     return Path(path) if path else store.cache_dir() / "data"
 
 
-def load(
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Recordings of a data set before they are made, see `load`.
+
+    Attributes:
+        card: The data set.
+        blocks: All blocks of the split.
+        chosen: int64 (n,), numbers of the recordings in the blocks.
+    """
+
+    card: DatasetCard
+    blocks: tuple[_Block, ...]
+    chosen: npt.NDArray[np.int64]
+
+    @property
+    def key(self) -> str:
+        """Hash of all that the recordings depend on."""
+        keys = [block.key for block in self.blocks]
+        return fingerprint(self.card.model_dump(mode="json"), keys, store.digest(self.chosen))
+
+    def load(self, progress: Progress | None = None) -> Events:
+        """The recordings in the order of the data set; memory-mapped."""
+        return _gather(self.blocks, self.chosen, self.card, progress or (lambda _done, _total: None))
+
+
+def load(card: DatasetCard | str, split: str, *, progress: Progress | None = None, **choice: Any) -> Events:
+    """Recordings of one part of a data set, in its order; memory-mapped.
+
+    Arguments and errors are those of `select`; ``progress`` is called with the number of recordings that are
+    ready and that of all.
+    """
+    return select(card, split, **choice).load(progress)
+
+
+def select(
     card: DatasetCard | str,
     split: str,
     *,
@@ -107,9 +141,8 @@ def load(
     pen: PenConfig | None = None,
     cortex: CortexConfig | None = None,
     augment: AugmentConfig | None = None,
-    progress: Progress | None = None,
-) -> Events:
-    """Recordings of one part of a data set.
+) -> Selection:
+    """Choose recordings of one part of a data set; nothing is read or simulated yet but labels.
 
     Args:
         card: A dataset card, its name, or the path of its TOML file.
@@ -126,10 +159,6 @@ def load(
         pen: How letters are written; None is the default.
         cortex: Constants of the simulated motor cortex; None is the default.
         augment: Distorted copies of the chosen recordings, which follow after all of them; sounds only.
-        progress: Called with the number of recordings that are ready and that of all.
-
-    Returns:
-        The recordings in the order of the data set; memory-mapped.
 
     Raises:
         DataNotFoundError: If the files are not there; says where to put them and how to get them.
@@ -168,7 +197,7 @@ def load(
         chosen = np.concatenate([chosen + k * len(labels) for k in range(1 + augment.copies)])
         for copy in range(1, 1 + augment.copies):
             blocks += _blocks(card, split, folder, sensors, (copy, augment))
-    return _gather(blocks, chosen, card, progress or (lambda _done, _total: None))
+    return Selection(card, tuple(blocks), chosen)
 
 
 def sensor_of(card: DatasetCard) -> Sensor:
@@ -475,7 +504,7 @@ def _choose(
 
 
 def _gather(
-    blocks: list[_Block], chosen: npt.NDArray[np.int64], card: DatasetCard, progress: Progress
+    blocks: Sequence[_Block], chosen: npt.NDArray[np.int64], card: DatasetCard, progress: Progress
 ) -> Events:
     """The chosen recordings of all blocks, joined in files so that memory holds one block at a time."""
     parts: list[tuple[Events, npt.NDArray[np.int64]]] = []
