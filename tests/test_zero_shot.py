@@ -1,4 +1,4 @@
-"""Zero-shot runs: choices of unseen classes, nothing of them in training, the ideal twin, report and command."""
+"""Zero-shot runs: choices of unseen classes, none of them in training, the ideal twin, report and command."""
 
 import json
 import re
@@ -236,7 +236,7 @@ def test_too_many_choices_are_refused(toml: Path) -> None:
     text = text.replace('["4", "7"]', '["a", "b", "c", "d"]')
     file = toml.parent / "letters.toml"
     file.write_text(text)
-    with pytest.raises(ExperimentError, match="14,950 choices of 4 of 26 classes.*use windows"):
+    with pytest.raises(ExperimentError, match=r"14,950 choices of 4 of 26 classes.*use windows"):
         load_zero_shot(file)
 
 
@@ -251,6 +251,28 @@ def test_the_command_writes_a_page_that_needs_no_network(toml: Path, tmp_path: P
     for text in ("10 choices of unseen classes", "chance is 50.0 %", "unseen class 4: found a"):
         assert text in page
     assert json.loads((out / "result.json").read_text())["zero_shot"]["unseen_all_splits"]["n"] == 10
+
+
+@pytest.mark.parametrize("name", ["zero_shot_audio_visual", "zero_shot_neural_visual"])
+def test_shipped_examples_try_many_choices(name: str) -> None:
+    config = load_zero_shot(name)
+    assert len(unseen_choices(config)) > 30
+    assert config.compare_ideal
+    assert config.paper
+
+
+def test_keys_of_the_page_are_those_of_the_models() -> None:
+    from zero_shot_keys import PAGE, markdown
+
+    assert PAGE.read_text(encoding="utf-8") == markdown(), "run: python tests/zero_shot_keys.py"
+
+
+def test_python_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    from zero_shot_keys import PAGE
+
+    (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    exec(compile(block, str(PAGE), "exec"), {})
+    assert float(capsys.readouterr().out) > 0.8
 
 
 def test_names_of_classes_and_senses_cannot_inject_markup(result: ZeroShotResult, tmp_path: Path) -> None:

@@ -222,15 +222,22 @@ class _Heads:
 
     def __call__(self, x: Tensor, masks: Sequence[torch.Generator]) -> Tensor:
         """Embeddings (tasks, batch, width) of each task's own states (tasks, batch, n_features)."""
-        z = (x - self.mean[:, None]) / self.scale[:, None]
-        return self._rest(torch.bmm(z, self.weights["w1"]), masks)
+        w, shift = self._folded()
+        return self._rest(torch.bmm(x, w) - shift, masks)
 
     def embed_all(self, x: Tensor) -> Tensor:
         """The same of states (n, n_features) that all tasks share, without dropout."""
-        w = self.weights["w1"] / self.scale[..., None]
-        shift = (self.mean[:, None] @ w)[:, 0]
+        w, shift = self._folded()
         product = (x @ w.permute(1, 0, 2).flatten(1)).reshape(len(x), len(w), -1)
-        return self._rest(product.transpose(0, 1) - shift[:, None], ())
+        return self._rest(product.transpose(0, 1) - shift, ())
+
+    def _folded(self) -> tuple[Tensor, Tensor]:
+        """First weights that act on states as they are, and what is then to be taken off, (tasks, 1, width).
+
+        The states of a batch are the largest array of a step: they are read once and not copied.
+        """
+        w = self.weights["w1"] / self.scale[..., None]
+        return w, self.mean[:, None] @ w
 
     def _rest(self, e: Tensor, masks: Sequence[torch.Generator]) -> Tensor:
         config, w = self.config, self.weights
