@@ -16,9 +16,9 @@ INTRO = """\
 
 <!-- Made by tests/zero_shot_keys.py, its tables from the config models; change those. -->
 
-Two random liquids encode two senses, and two small projections are trained to bring recordings that mean the same
-near to each other. Then one sense looks for classes that the projections never met in the other (Lin et al., Nat.
-Comput. Sci. 5, 37, 2025, doi:10.1038/s43588-024-00751-z).
+Two random liquids encode two senses, and two small projections are trained to bring recordings that mean
+the same near to each other. Then one sense looks for classes that the projections never met in the other
+(Lin et al., Nat. Comput. Sci. 5, 37, 2025, doi:10.1038/s43588-024-00751-z).
 
     neurosim run zero_shot_audio_visual
     neurosim run zero_shot_neural_visual --set chips=5
@@ -28,38 +28,40 @@ Both run on what ships with neurosim (the first with `pip install 'neurosim-code
 
 ## What is measured
 
-- **Recall at 1**: share of the queries whose nearest target is of their class; seen queries among seen targets, unseen
-  among unseen. Recall at 5 and mean average precision, both ways, stand beside it. *Chance* is that of a target drawn
-  at random: with two unseen classes it is 50 %.
-- **All choices** (`all_splits`, `windows`): which classes are left out decides more than anything else. With two unseen
-  classes a pair of projections brings both to some place in the common space; whether crosswise or straight is nearly
-  the toss of a coin, so that one choice can score 90 % and another 10 %. The mean over the choices says whether
-  anything was learned about classes that were not there. Its interval leaves out one class after the other
-  (jackknife), because choices share classes.
-- **Unseen among all**: unseen queries among the targets of all classes, where they compete with what was trained.
-- **Ideal weights** (`compare_ideal`): the same cells read without noise, faults, ageing, wires and converters, with
-  liquids and projections fitted anew.
-- **Authors' protocol** (`paper`): their loss, constants and raw dot product, on the named choice alone, its best epoch
-  chosen on the test recordings. It flatters, and is there to be compared with published numbers.
+- **Recall at 1**: share of the queries whose nearest target is of their class; seen queries among seen
+  targets, unseen among unseen. Recall at 5 and mean average precision, both ways, stand beside it. *Chance*
+  is that of a target drawn at random: with two unseen classes it is 50 %.
+- **All choices** (`all_splits`, `windows`): which classes are left out decides more than anything else.
+  With two unseen classes a pair of projections brings both to some place in the common space; whether
+  crosswise or straight is nearly the toss of a coin, so that one choice can score 90 % and another 10 %.
+  The mean over the choices says whether anything was learned about classes that were not there. Its
+  interval leaves out one class after the other (jackknife), because choices share classes.
+- **Unseen among all**: unseen queries among the targets of all classes, where they compete with what was
+  trained.
+- **Ideal weights** (`compare_ideal`): the same cells read without noise, faults, ageing, wires and
+  converters, with liquids and projections fitted anew.
+- **Authors' protocol** (`paper`): their loss, constants and raw dot product, on the named choice alone, its
+  best epoch chosen on the test recordings. It flatters, and is there to be compared with published numbers.
 
-Everything else chooses without the test: the epoch on validation recordings of the seen classes, thresholds without
-labels on training recordings of the named seen classes. Whether validation and test share speakers with training is
-up to `query.data`.
+Everything else chooses without the test: the epoch on validation recordings of the seen classes, thresholds
+without labels on training recordings of the named seen classes. Whether validation and test share speakers
+with training is up to `query.data`.
 
 ## Real recordings
 
 FSDD by its official split, then without one speaker for validation and another one for the test:
 
     neurosim run zero_shot_audio_visual --data DIR --set query.data.validation= \\
-      --set 'query.data.train={dataset="fsdd", split="train"}' --set 'query.data.test={dataset="fsdd", split="test"}'
+      --set 'query.data.train={dataset="fsdd", split="train"}' \\
+      --set 'query.data.test={dataset="fsdd", split="test"}'
 
     neurosim run zero_shot_audio_visual --data DIR \\
       --set 'query.data.train={dataset="fsdd", split="all", not_speakers=["george", "jackson"]}' \\
       --set 'query.data.validation={dataset="fsdd", split="all", speakers=["jackson"]}' \\
       --set 'query.data.test={dataset="fsdd", split="all", speakers=["george"]}'
 
-N-TIDIGITS and N-MNIST in their place are `dataset="ntidigits"` and `"nmnist"`. Handwriting in the motor cortex (Willett
-et al. 2021) and EMNIST, on which the second example can run:
+N-TIDIGITS and N-MNIST in their place are `dataset="ntidigits"` and `"nmnist"`. Handwriting in the motor
+cortex (Willett et al. 2021) and EMNIST, on which the second example can run:
 
     neurosim run zero_shot_neural_visual --data DIR --set query.data.validation= --set target.data.validation= \\
       --set 'query.data.train={dataset="handwriting", split="train"}' \\
@@ -85,8 +87,8 @@ weights = readout.arrays()  # a.w1, a.b1, a.mean, ...
 
 ## Keys
 
-Tables that are not here are those of an [experiment](experiments.md): `device`, `array`, `ageing`, and in both senses
-`data`, `events` and `reservoir`.
+Tables that are not here are those of an [experiment](experiments.md): `device`, `array`, `ageing`, and in
+both senses `data`, `events` and `reservoir`.
 """
 
 

@@ -1,7 +1,7 @@
 """What zero-shot retrieval across senses reaches on real speech, and what of it survives an honest protocol.
 
-Real spoken digits (FSDD, in DIR/fsdd) through the simulated cochlea look for MNIST digits seen by the simulated
-event camera. Each case is the shipped example with a few keys changed and leaves one row in
+Real spoken digits (FSDD, in DIR/fsdd) through the simulated cochlea look for MNIST digits seen by the
+simulated event camera. Each case is the shipped example with a few keys changed and leaves one row in
 benchmarks/results/zero_shot.jsonl; a row that is there is not run again; delete the file to start over.
 
     make bench NAME=zero_shot DATA=DIR
@@ -29,7 +29,7 @@ OFFICIAL = [
     "query.data.validation_share=0.15",
     *PICTURES,
 ]
-# Lin et al.: dense liquids of 200 neurons, one segment, and their constants; homeostasis in place of their gain
+# Lin et al.: dense liquids of 200 neurons, one segment, their constants; homeostasis in place of their gain
 AUTHORS = [
     *OFFICIAL,
     "query.events.n_steps=129",
@@ -57,9 +57,8 @@ def without(speaker: str) -> list[str]:
         f'query.data.train={{dataset="fsdd", split="all", not_speakers={both}}}',
         f'query.data.validation={{dataset="fsdd", split="all", speakers=["{other}"]}}',
         f'query.data.test={{dataset="fsdd", split="all", speakers=["{speaker}"]}}',
-        "query.data.augment.copies=1",
         *PICTURES,
-        "chips=2",
+        "chips=1",
         "compare_ideal=false",
         "paper=false",
     ]
