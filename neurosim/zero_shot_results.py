@@ -114,6 +114,24 @@ class PaperScores:
         return means | asdict(self)
 
 
+@dataclass(frozen=True)
+class TrainedScores:
+    """Trained encoders in place of the liquids, over the repeats.
+
+    Attributes:
+        seen, unseen: Recall at 1; the interval is over repeats and recordings.
+        epochs: Epochs that were trained, mean.
+        multiplications: Of their training, for a pair of recordings, dense.
+        ratio: Over those of the random liquids and their projections, by the epochs that each was trained.
+    """
+
+    seen: Interval
+    unseen: Interval
+    epochs: float
+    multiplications: float
+    ratio: float
+
+
 @dataclass(frozen=True, eq=False)
 class Found:
     """A query and the target that it found.
@@ -166,6 +184,7 @@ class ZeroShotResult:
         hardware: Scores of the chips as their configs say.
         ideal: Scores of the same cells read without any error, or None.
         paper: The authors' protocol, or None.
+        trained: Trained encoders, or None.
         validation: Recall at 1 on the validation part of every chip, mean over its repeats.
         epochs: Epochs that validation chose, of every chip and repeat.
         map: Embeddings of the first chip.
@@ -189,6 +208,7 @@ class ZeroShotResult:
     hardware: Scores
     ideal: Scores | None
     paper: PaperScores | None
+    trained: TrainedScores | None
     validation: tuple[float, ...]
     epochs: tuple[tuple[int, ...], ...]
     map: EmbeddingMap
@@ -227,6 +247,7 @@ class ZeroShotResult:
                 **scores,
                 **({"ideal": self.ideal.to_json(*sizes)} if self.ideal else {}),
                 **({"paper_protocol": self.paper.to_json()} if self.paper else {}),
+                **({"trained_encoders": asdict(self.trained)} if self.trained else {}),
                 "training": self.training,
             },
             "chips": [

@@ -10,7 +10,7 @@ from experiment_keys import _section, _tables
 from neurosim.zero_shot import ZeroShot
 
 PAGE = Path(__file__).parents[1] / "docs/zero_shot.md"
-OWN = ("SenseConfig", "ContrastiveConfig", "ClassesConfig", "WindowsConfig", "PaperConfig")
+OWN = ("SenseConfig", "ContrastiveConfig", "ClassesConfig", "WindowsConfig", "PaperConfig", "TrainedConfig")
 INTRO = """\
 # Zero-shot retrieval across senses
 
@@ -42,6 +42,8 @@ Both run on what ships with neurosim (the first with `pip install 'neurosim-code
   converters, with liquids and projections fitted anew.
 - **Authors' protocol** (`paper`): their loss, constants and raw dot product, on the named choice alone, its
   best epoch chosen on the test recordings. It flatters, and is there to be compared with published numbers.
+- **Trained encoders** (`trained`): spiking encoders trained through time with the same projections
+  (SRNN-CLIP), on the named choice: what a random liquid gives away, and what it saves in training.
 
 Everything else chooses without the test: the epoch on validation recordings of the seen classes, thresholds
 without labels on training recordings of the named seen classes. Whether validation and test share speakers
@@ -63,8 +65,8 @@ FSDD by its official split, then without one speaker for validation and another 
 N-TIDIGITS and N-MNIST in their place are `dataset="ntidigits"` and `"nmnist"`. Handwriting in the motor
 cortex (Willett et al. 2021) and EMNIST, on which the second example can run:
 
-    neurosim run zero_shot_neural_visual --data DIR --set query.data.validation= --set target.data.validation= \\
-      --set 'query.data.train={dataset="handwriting", split="train"}' \\
+    neurosim run zero_shot_neural_visual --data DIR --set query.data.validation= \\
+      --set target.data.validation= --set 'query.data.train={dataset="handwriting", split="train"}' \\
       --set 'query.data.test={dataset="handwriting", split="test"}' \\
       --set 'target.data.train={dataset="emnist-letters", split="train", n=2600}' \\
       --set 'target.data.test={dataset="emnist-letters", split="test", n=520}'

@@ -14,7 +14,7 @@ from neurosim.report.facts import percent, plural, quantity, readable
 from neurosim.report.html import document, figure, table
 from neurosim.results import Interval
 from neurosim.store import write_text
-from neurosim.zero_shot_results import Choices, Scores, ZeroShotResult
+from neurosim.zero_shot_results import Choices, Scores, TrainedScores, ZeroShotResult
 
 BARS = (
     "Share of queries whose nearest target is of their class, with 95 % intervals; dotted lines are chance."
@@ -63,6 +63,8 @@ def summary(result: ZeroShotResult) -> list[tuple[str, str]]:
             rows.append((f"Unseen, all choices{suffix}", _choices(scores.choices)))
     if result.paper:
         rows.append(("Authors' protocol", _paper(result)))
+    if result.trained:
+        rows.append(("Trained encoders (SRNN-CLIP)", _srnn(result.trained)))
     r = hard.ranking
     rows += [
         (
@@ -115,6 +117,9 @@ classes {percent(hard.unseen.mean)}, {_ends(hard.unseen)}, where chance is
     if result.paper:
         means = [percent(float(np.mean(v))) for v in (result.paper.seen, result.paper.unseen)]
         rows.append(("authors' protocol (epoch chosen on the test)", *means, "", ""))
+    if result.trained:
+        t = result.trained
+        rows.append(("trained encoders, in software", _interval(t.seen), _interval(t.unseen), "", ""))
     c = result.chance
     rows.append(
         (
@@ -231,6 +236,13 @@ def _paper(result: ZeroShotResult) -> str:
     assert result.paper is not None  # noqa: S101 (for mypy)
     seen, unseen = (percent(float(np.mean(v))) for v in (result.paper.seen, result.paper.unseen))
     return f"seen {seen}, unseen {unseen}: one split, its best epoch chosen on the test"
+
+
+def _srnn(trained: TrainedScores) -> str:
+    return (
+        f"seen {_interval(trained.seen)}, unseen {_interval(trained.unseen)}; {trained.ratio:.3g} times the "
+        f"multiplications of training, {trained.epochs:.0f} epochs"
+    )
 
 
 def _recordings(result: ZeroShotResult, sense: str) -> str:

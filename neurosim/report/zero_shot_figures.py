@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+RED = "#D55E00"
 PER_CLASS = 12  # points of a class and sense in the map
 MANY = 60  # choices, above which their names are left out
 
@@ -39,6 +40,9 @@ def seen_and_unseen(result: ZeroShotResult) -> str:
         if result.paper:
             means = [100 * np.mean(v) for v in (result.paper.seen, result.paper.unseen)]
             axes.plot(means, [0.36, 1.36], "D", mfc="none", color=ORANGE, label="authors' protocol")
+        if result.trained:
+            both = [100 * value.mean for value in (result.trained.seen, result.trained.unseen)]
+            axes.plot(both, [-0.36, 0.64], "s", mfc="none", color=RED, label="trained encoders")
         rows = np.arange(len(names))
         axes.vlines(100 * np.array(chance), rows - 0.42, rows + 0.42, color=INK, ls=":", label="chance")
         axes.set_yticks(rows, names)

@@ -90,6 +90,26 @@ class PaperConfig(StrictModel):
     readout: ContrastiveConfig = AUTHORS_READOUT
 
 
+class TrainedConfig(StrictModel):
+    """SRNN-CLIP: spiking encoders trained through time in place of the random liquids, in software.
+
+    Attributes:
+        n_neurons: Neurons of each encoder, all connected with all.
+        surrogate_width: Distance from the threshold within which a spike has a derivative [threshold].
+        learning_rate: AdamW's rate.
+        epochs: Most passes over the queries.
+        patience: Passes without a better validation score after which training stops.
+        batch_size: Pairs per step.
+    """
+
+    n_neurons: int = Field(200, ge=1, le=4096)
+    surrogate_width: float = Field(0.25, gt=0, le=10)
+    learning_rate: float = Field(1e-3, gt=0)
+    epochs: int = Field(20, ge=1)
+    patience: int = Field(6, ge=1)
+    batch_size: int = Field(64, ge=2)
+
+
 class ZeroShot(StrictModel):
     """A zero-shot experiment, as its TOML file says it.
 
@@ -107,6 +127,7 @@ class ZeroShot(StrictModel):
         windows: Some of those choices instead; None: none.
         compare_ideal: Whether the same cells are also read without noise, faults, age, wires and converters.
         paper: The authors' protocol beside it; None leaves it out.
+        trained: Trained encoders beside the random ones, on the named choice; None leaves them out.
         examples: Queries that the report shows with what they found.
     """
 
@@ -126,6 +147,7 @@ class ZeroShot(StrictModel):
     windows: WindowsConfig | None = None
     compare_ideal: bool = True
     paper: PaperConfig | None = PaperConfig()
+    trained: TrainedConfig | None = None
     examples: int = Field(6, ge=0, le=40)
 
     @model_validator(mode="after")

@@ -1,9 +1,10 @@
 """From two senses to a result: both liquids of every chip, all projections, seen and unseen recall."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -25,15 +26,21 @@ from neurosim.experiment import (
     resolve,
 )
 from neurosim.readout.contrastive import Projection, Recordings, Trained
+from neurosim.reservoir.config import ReservoirConfig
 from neurosim.reservoir.states import Engine
+from neurosim.results import Interval, accuracy_interval
 from neurosim.zero_shot.config import ZeroShot, unseen_choices
 from neurosim.zero_shot.cost import costs_of, training_of
 from neurosim.zero_shot.scores import Hits, Named, Pair, chance_of, score, score_named, summarise
 from neurosim.zero_shot.view import embedding_map, examples
 from neurosim.zero_shot_results import (
     PaperScores,
+    TrainedScores,
     ZeroShotResult,
 )
+
+if TYPE_CHECKING:
+    from neurosim.zero_shot.trained import TrainedRun
 
 Sense = Literal["query", "target"]
 SENSES: tuple[Sense, Sense] = ("query", "target")
@@ -100,13 +107,16 @@ def run_zero_shot(
                 if config.paper:
                     paper.append(_authors(config, read, splits[0], number, what, show))
                     clock.lap("authors' protocol")
+    parts = {part: (prepared["query"].binned[part], prepared["target"].binned[part]) for part in PARTS}
+    trained_runs = _encoders(config, parts, splits[0], show)
+    clock.lap("trained encoders")
     test, first = reads[0].parts["test"], kept[False][0].trained[0]
     n_unseen = int(np.isin(test[0].y, splits[0]).sum())
     sizes = {"seen": len(test[0].y) - n_unseen, "unseen": n_unseen}
     hardware = summarise(config, classes, splits, every[False], kept[False], sizes)
     ideal_scores = summarise(config, classes, splits, every[True], kept[True], sizes) if every[True] else None
     chosen = [named.trained for named in kept[False]]
-    shown = [prepared[sense].binned["test"] for sense in SENSES]
+    training = training_of(reads[0].encoded, first)
     return ZeroShotResult(
         name=config.name,
         fingerprint=fingerprint(resolved, [prepared[sense].content for sense in SENSES]),
@@ -122,11 +132,12 @@ def run_zero_shot(
         hardware=hardware,
         ideal=ideal_scores,
         paper=_joined(paper) if paper else None,
+        trained=_trained_scores(trained_runs, sizes, training["random"]) if trained_runs else None,
         validation=tuple(float(np.mean([t.validation_score for t in one])) for one in chosen),
         epochs=tuple(tuple(t.epoch for t in one) for one in chosen),
         map=embedding_map(first, test, config.seed),
-        found=examples(first, test, shown, classes, splits[0], config.examples),
-        training=training_of(reads[0].encoded, first),
+        found=examples(first, test, parts["test"], classes, splits[0], config.examples),
+        training=training,
         **costs_of(reads[0].encoded, first),
         seconds=clock.seconds(),
     )
@@ -271,6 +282,44 @@ def _authors(
         unseen=tuple(history[e][k].unseen for k, e in enumerate(best)),
         epochs=tuple(e + 1 for e in best),
     )
+
+
+def _encoders(
+    config: ZeroShot, parts: dict[Part, tuple[Binned, Binned]], unseen: list[int], show: Progress
+) -> list["TrainedRun"]:
+    """Trained encoders of every repeat, or none."""
+    if config.trained is None:
+        return []
+    from neurosim.zero_shot.trained import train_encoders
+
+    a, b = (
+        _beta(sense.reservoir, binned.dt)
+        for sense, binned in zip((config.query, config.target), parts["train"], strict=True)
+    )
+    runs = []
+    for repeat in range(config.repeats):
+
+        def advance(done: int, total: int, repeat: int = repeat) -> None:
+            show(f"trained encoders {repeat}", done, total)
+
+        seed = rng.key(config.seed, f"zero_shot/srnn{repeat}")
+        runs.append(
+            train_encoders(config.trained, config.readout, parts, (a, b), unseen, seed, progress=advance)
+        )
+    return runs
+
+
+def _beta(reservoir: ReservoirConfig, dt: float) -> float:
+    return reservoir.beta if reservoir.tau_mem is None else math.exp(-dt / reservoir.tau_mem)  # type: ignore[return-value]
+
+
+def _trained_scores(runs: "list[TrainedRun]", sizes: dict[str, int], random: float) -> TrainedScores:
+    def interval(key: str) -> Interval:
+        return accuracy_interval([getattr(run.hits, key) * sizes[key] for run in runs], sizes[key])
+
+    cost = float(np.mean([3 * run.epochs * (run.encoder + run.projection) for run in runs]))
+    epochs = float(np.mean([run.epochs for run in runs]))
+    return TrainedScores(interval("seen"), interval("unseen"), epochs, cost, cost / random)
 
 
 def _both(hits: Hits) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from neurosim.zero_shot.config import ZeroShot
 from neurosim.zero_shot_results import Choice, Choices, Scores, jackknife
 
 Pair = tuple[Recordings, Recordings]
+Codes = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,16 @@ class Named:
 def score(trained: Trained, test: Pair, unseen: list[int]) -> Hits:
     """Recall of seen and unseen queries of the test part."""
     a, b = test
-    similarity = trained.similarity(a.x, b.x)
-    new_a, new_b = np.isin(a.y, unseen), np.isin(b.y, unseen)
+    return recalls(trained.similarity(a.x, b.x), a.y, b.y, unseen)
+
+
+def recalls(similarity: npt.NDArray[Any], a: Codes, b: Codes, unseen: list[int]) -> Hits:
+    """Recall at 1 of queries of classes ``a`` among targets of classes ``b``."""
+    new_a, new_b = np.isin(a, unseen), np.isin(b, unseen)
 
     def recall(rows: npt.NDArray[np.bool_], columns: npt.NDArray[np.bool_]) -> float:
         found = nearest(similarity[np.ix_(rows, columns)])
-        return float((b.y[columns][found] == a.y[rows]).mean())
+        return float((b[columns][found] == a[rows]).mean())
 
     return Hits(recall(~new_a, ~new_b), recall(new_a, new_b), recall(new_a, np.ones_like(new_b)))
 
