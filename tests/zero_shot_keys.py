@@ -46,8 +46,9 @@ Both run on what ships with neurosim (the first with `pip install 'neurosim-code
   (SRNN-CLIP), on the named choice: what a random liquid gives away, and what it saves in training.
 
 Everything else chooses without the test: the epoch on validation recordings of the seen classes, thresholds
-without labels on training recordings of the named seen classes. Whether validation and test share speakers
-with training is up to `query.data`.
+without labels on training recordings of the named seen classes (one liquid serves all choices, so that for
+the others some of these are unseen ones). Whether validation and test share speakers with training is up to
+`query.data`.
 
 ## Real recordings
 

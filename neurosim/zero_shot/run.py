@@ -33,11 +33,7 @@ from neurosim.zero_shot.config import ZeroShot, unseen_choices
 from neurosim.zero_shot.cost import costs_of, training_of
 from neurosim.zero_shot.scores import Hits, Named, Pair, chance_of, score, score_named, summarise
 from neurosim.zero_shot.view import embedding_map, examples
-from neurosim.zero_shot_results import (
-    PaperScores,
-    TrainedScores,
-    ZeroShotResult,
-)
+from neurosim.zero_shot_results import PaperScores, TrainedScores, ZeroShotResult
 
 if TYPE_CHECKING:
     from neurosim.zero_shot.trained import TrainedRun
@@ -81,8 +77,8 @@ def run_zero_shot(
     show = progress or (lambda _stage, _done, _total: None)
     clock = Clock()
     classes = (*config.classes.seen, *config.classes.unseen)
+    resolved = _resolve(config)  # first: what is wrong with a card is found before the data are read
     prepared = {sense: _prepare(config, sense, classes, data_dir, show) for sense in SENSES}
-    resolved = _resolve(config)
     clock.lap("events")
     splits = [[classes.index(name) for name in unseen] for unseen in unseen_choices(config)]
     every: dict[bool, list[list[list[Hits]]]] = {False: [], True: []}  # ideal: chip: split: repeat
@@ -92,7 +88,7 @@ def run_zero_shot(
     for number in range(config.chips):
         for ideal in (False, True) if config.compare_ideal else (False,):
             what = f"chip {number}{', ideal' if ideal else ''}"
-            read = _encode(config, prepared, number, ideal, engine, show)
+            read = _encode(config, prepared, number, ideal, engine, what, show)
             clock.lap("liquids")
             trained = _train(config, read, splits, number, f"{what}: projections", show)
             hits = [
@@ -202,6 +198,7 @@ def _encode(
     number: int,
     ideal: bool,
     engine: Engine,
+    what: str,
     show: Progress,
 ) -> _Read:
     """States of both senses of one chip."""
@@ -209,11 +206,7 @@ def _encode(
     for k, sense in enumerate(SENSES):
 
         def renamed(stage: str, done: int, total: int, sense: Sense = sense) -> None:
-            show(
-                f"chip {number}{', ideal' if ideal else ''}: {sense}, {stage.rpartition(': ')[2]}",
-                done,
-                total,
-            )
+            show(f"{what}: {sense}, {stage.rpartition(': ')[2]}", done, total)
 
         side = config.experiment(getattr(config, sense), ideal=ideal)
         encoded.append(encode(side, prepared[sense], number=2 * number + k, engine=engine, progress=renamed))
