@@ -105,7 +105,8 @@ def run_zero_shot(
                     clock.lap("authors' protocol")
     parts = {part: (prepared["query"].binned[part], prepared["target"].binned[part]) for part in PARTS}
     trained_runs = _encoders(config, parts, splits[0], show)
-    clock.lap("trained encoders")
+    if trained_runs:
+        clock.lap("trained encoders")
     test, first = reads[0].parts["test"], kept[False][0].trained[0]
     n_unseen = int(np.isin(test[0].y, splits[0]).sum())
     sizes = {"seen": len(test[0].y) - n_unseen, "unseen": n_unseen}
