@@ -431,6 +431,7 @@ def encode(
     experiment: Experiment,
     prepared: Prepared,
     *,
+    resolved: dict[str, Any] | None = None,
     number: int = 0,
     engine: Engine = "numba",
     progress: Progress | None = None,
@@ -440,13 +441,14 @@ def encode(
     Args:
         experiment: Which chip, and how it is used.
         prepared: Recordings, from `prepare` or a selection of them whose ``content`` says so.
+        resolved: What `resolve` says of the experiment, for callers with many chips.
         number: Number of the device instance.
         engine: Engine of the spiking dynamics.
         progress: Called as the liquid advances.
     """
     show = progress or _silent
-    binned = prepared.binned
-    chip, arrays = _read(experiment, resolve(experiment), number, binned, prepared.content, engine, show)
+    binned, resolved = prepared.binned, resolved or resolve(experiment)
+    chip, arrays = _read(experiment, resolved, number, binned, prepared.content, engine, show)
     return Encoded(
         chip=chip,
         states={part: arrays[f"x_{part}"] for part in PARTS},

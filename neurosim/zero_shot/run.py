@@ -17,6 +17,7 @@ from neurosim.experiment import (
     PARTS,
     Clock,
     Encoded,
+    Experiment,
     Part,
     Prepared,
     Progress,
@@ -77,7 +78,9 @@ def run_zero_shot(
     show = progress or (lambda _stage, _done, _total: None)
     clock = Clock()
     classes = (*config.classes.seen, *config.classes.unseen)
-    resolved = _resolve(config)  # first: what is wrong with a card is found before the data are read
+    # first: what is wrong with a card is found before the data are read
+    sides = {ideal: _sides(config, ideal) for ideal in ((False, True) if config.compare_ideal else (False,))}
+    resolved = _resolve(config, [side.resolved for side in sides[False]])
     prepared = {sense: _prepare(config, sense, classes, data_dir, show) for sense in SENSES}
     clock.lap("events")
     splits = [[classes.index(name) for name in unseen] for unseen in unseen_choices(config)]
@@ -86,9 +89,9 @@ def run_zero_shot(
     reads: list[_Read] = []
     paper: list[PaperScores] = []
     for number in range(config.chips):
-        for ideal in (False, True) if config.compare_ideal else (False,):
+        for ideal, side in sides.items():
             what = f"chip {number}{', ideal' if ideal else ''}"
-            read = _encode(config, prepared, number, ideal, engine, what, show)
+            read = _encode(side, prepared, number, engine, what, show)
             clock.lap("liquids")
             trained = _train(config, read, splits, number, f"{what}: projections", show)
             hits = [
@@ -143,9 +146,21 @@ def run_zero_shot(
 # ---- recordings ------------------------------------------------------------------------------------
 
 
-def _resolve(config: ZeroShot) -> dict[str, Any]:
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """One sense as an experiment, and that with its cards inlined."""
+
+    experiment: Experiment
+    resolved: dict[str, Any]
+
+
+def _sides(config: ZeroShot, ideal: bool) -> list[_Side]:
+    senses = [config.experiment(getattr(config, sense), ideal=ideal) for sense in SENSES]
+    return [_Side(experiment, resolve(experiment)) for experiment in senses]
+
+
+def _resolve(config: ZeroShot, both: list[dict[str, Any]]) -> dict[str, Any]:
     """The experiment as plain data, the cards of both senses inlined."""
-    both = [resolve(config.experiment(getattr(config, sense))) for sense in SENSES]
     resolved = config.model_dump(mode="json", by_alias=True)
     for stage in ("device", "array"):
         resolved[stage] = both[0][stage]
@@ -194,10 +209,9 @@ def _prepare(
 
 
 def _encode(
-    config: ZeroShot,
+    sides: list[_Side],
     prepared: dict[Sense, Prepared],
     number: int,
-    ideal: bool,
     engine: Engine,
     what: str,
     show: Progress,
@@ -209,8 +223,15 @@ def _encode(
         def renamed(stage: str, done: int, total: int, sense: Sense = sense) -> None:
             show(f"{what}: {sense}, {stage.rpartition(': ')[2]}", done, total)
 
-        side = config.experiment(getattr(config, sense), ideal=ideal)
-        encoded.append(encode(side, prepared[sense], number=2 * number + k, engine=engine, progress=renamed))
+        one = encode(
+            sides[k].experiment,
+            prepared[sense],
+            resolved=sides[k].resolved,
+            number=2 * number + k,
+            engine=engine,
+            progress=renamed,
+        )
+        encoded.append(one)
     a, b = encoded
     parts = {
         part: (
