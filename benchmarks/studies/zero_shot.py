@@ -70,10 +70,15 @@ CASES = {
     "authors": AUTHORS,
     **{f"without {speaker}": without(speaker) for speaker in SPEAKERS},
     "letters": ["chips=2"],
-    # their encoders trained through time, in software: what the random liquids give away, on one choice
+    # encoders trained through time, in software, beside random ones: few recordings and epochs, one choice
     "trained": [
         *AUTHORS,
-        "trained.epochs=12",
+        'query.data.train={dataset="fsdd", split="train", n=600}',
+        "query.events.n_steps=50",
+        "target.data.train.n=600",
+        "target.data.validation.n=200",
+        "target.data.test.n=300",
+        "trained.epochs=8",
         "chips=1",
         "all_splits=false",
         "compare_ideal=false",
