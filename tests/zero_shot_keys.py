@@ -3,13 +3,22 @@
 This writes docs/zero_shot.md; do it after a change of a config model.
 """
 
+import json
 from pathlib import Path
+from typing import Any
 
 from experiment_keys import _section, _tables
 
 from neurosim.zero_shot import ZeroShot
 
 PAGE = Path(__file__).parents[1] / "docs/zero_shot.md"
+ROWS = Path(__file__).parents[1] / "benchmarks/results/zero_shot.jsonl"
+CASES = {
+    "official": "FSDD, official split (speakers shared)",
+    "authors": "the same, the authors' dense liquids of 200 neurons",
+    "letters": "simulated handwriting, 22 letters seen, 4 not",
+    "trained": "few recordings, random liquids beside trained encoders",
+}
 OWN = ("SenseConfig", "ContrastiveConfig", "ClassesConfig", "WindowsConfig", "PaperConfig", "TrainedConfig")
 INTRO = """\
 # Zero-shot retrieval across senses
@@ -72,6 +81,25 @@ cortex (Willett et al. 2021) and EMNIST, on which the second example can run:
       --set 'target.data.train={dataset="emnist-letters", split="train", n=2600}' \\
       --set 'target.data.test={dataset="emnist-letters", split="test", n=520}'
 
+## What was found
+
+`make bench NAME=zero_shot DATA=DIR` on the noisy card; recall at 1 with 95 % intervals. The liquids, the loss
+and the constants were chosen by validation on seen classes. Where a speaker tests, another one validates,
+both are left out of training, and there is one chip (otherwise three, letters two). Seen chance is 1 in 7 (letters: 1 in 22); unseen
+chance is 0.5, for letters 0.25. The authors report 0.674 seen and 0.875 unseen for their chip on their data,
+0.823 and 0.74 for trained encoders.
+
+@RESULTS@
+
+- Seen classes are retrieved far better than the authors' protocol reaches with the same liquids, and hardly
+  worse on the noisy chips than with ideal weights. With a speaker who was never heard it depends on the
+  speaker: a few of six voices do not make a listener.
+- Of zero-shot retrieval between ear and eye nothing survives: over all choices of two digits it is chance.
+  The sound of a word says nothing about the shape of its digit, and one choice, or the best epoch on the
+  test, can say anything.
+- Between motor cortex and letters something survives: a letter is written as it looks. The simulated
+  pictures are those of the very trials, which makes it easier than with pictures of other people's letters.
+
 ## From Python
 
 ```python
@@ -95,6 +123,29 @@ both senses `data`, `events` and `reservoir`.
 """
 
 
+def results() -> str:
+    """Table of the study's rows."""
+    head = ("Case", "Seen", "Unseen, named", "Unseen, all choices", "Authors' protocol: seen, unseen")
+    lines = [f"| {' | '.join(head)} |", "|---|---|---|---|---|"]
+    for row in map(json.loads, ROWS.read_text(encoding="utf-8").splitlines()):
+        name = CASES.get(row["case"], f"FSDD, speaker {row['case'].split()[-1]} tests")
+        lines.append(_row(name, row, row.get("paper_protocol")))
+        if "ideal" in row:
+            lines.append(_row("... with ideal weights", row["ideal"], None))
+        if "trained_encoders" in row:
+            lines.append(_row("... trained encoders, in software", row["trained_encoders"], None))
+    return "\n".join(lines)
+
+
+def _row(name: str, scores: dict[str, Any], paper: dict[str, float] | None) -> str:
+    cells = [
+        "{mean:.3f} [{ci95[0]:.3f}, {ci95[1]:.3f}]".format(**scores[key]) if key in scores else ""
+        for key in ("seen", "unseen", "unseen_all_splits")
+    ]
+    protocol = f"{paper['seen_mean']:.3f}, {paper['unseen_mean']:.3f}" if paper else ""
+    return f"| {' | '.join([name, *cells, protocol])} |"
+
+
 def markdown() -> str:
     """The whole page."""
     schema = ZeroShot.model_json_schema()
@@ -104,7 +155,9 @@ def markdown() -> str:
             places.setdefault(name, []).append(f"`[{place}]`")
     sections = [_section("Top of the file", schema)]
     sections += [_section(", ".join(where), schema["$defs"][name]) for name, where in places.items()]
-    return "\n".join([INTRO, *(section.replace("## ", "### ", 1) for section in sections)])
+    return "\n".join(
+        [INTRO.replace("@RESULTS@", results()), *(section.replace("## ", "### ", 1) for section in sections)]
+    )
 
 
 if __name__ == "__main__":
