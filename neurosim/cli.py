@@ -25,6 +25,7 @@ FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 # What `neurosim run` runs other than experiments: schema of the file -> what takes it, see `run_and_write`.
 PROTOCOLS = {
     "neurosim.concept_shift/1": "neurosim.concept_shift:run_and_write",
+    "neurosim.zero_shot/1": "neurosim.zero_shot.run:run_and_write",
 }
 
 
@@ -130,11 +131,13 @@ def run(
 
     neurosim run paper_nmnist --data ~/data --seed 1
 
+    neurosim run zero_shot_audio_visual
+
     neurosim run concept_shift --set chips=3
 
     Shipped examples: demo, fsdd, nmnist_local, nmnist_shared, ntidigits, paper_nmnist, spoken_digits;
-    concept_shift (labels that swap while a projection learns). Every key of an experiment is in
-    docs/experiments.md.
+    zero_shot_audio_visual and zero_shot_neural_visual (docs/zero_shot.md); concept_shift (labels that swap
+    while a projection learns). Every key of an experiment is in docs/experiments.md.
     """
     seeds = [] if seed is None else [f"seed={seed}"]
     _run(experiment, [*(overrides or []), *seeds], data_dir=data_dir, out=out, engine=engine)
@@ -470,7 +473,7 @@ def _run(
     schema = experiment.read_source(source, overrides)[0].get("schema")
     if schema in PROTOCOLS:
         with _progress() as progress:
-            lines = resolve_name(PROTOCOLS[schema])(
+            show, paths = resolve_name(PROTOCOLS[schema])(
                 source,
                 overrides,
                 folder=lambda name: _writable(out or Path("runs") / name),
@@ -478,7 +481,9 @@ def _run(
                 engine=engine,
                 progress=progress,
             )
-        typer.echo("\n".join(lines))
+        show(Console())
+        for path in paths:
+            typer.echo(path)
         return
     chosen = experiment.load_experiment(source, overrides)
     folder = _writable(out or Path("runs") / chosen.name)

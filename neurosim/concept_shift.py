@@ -6,8 +6,9 @@ recordings -> liquid of every chip -> states -> one stream, many learners -> Con
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,9 @@ from neurosim.reservoir.config import ReservoirConfig
 from neurosim.reservoir.states import Engine
 from neurosim.reservoir.transformer import LiquidTransformer
 from neurosim.results import ConceptShiftResult
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 RULES: tuple[Modulation, ...] = ("constant", "homeostatic", "random")
 N_POINTS = 100  # of a curve over the stream
@@ -293,7 +297,7 @@ def run_and_write(
     data_dir: Path | None,
     engine: Engine,
     progress: Progress,
-) -> tuple[str, ...]:
+) -> tuple[Callable[["Console"], None], tuple[Path, ...]]:
     """What ``neurosim run`` does with such a file: run it, write ``result.json`` and ``report.html``.
 
     Args:
@@ -302,11 +306,11 @@ def run_and_write(
         data_dir, engine, progress: See `run_concept_shift`.
 
     Returns:
-        Lines for the terminal.
+        What prints the result, and the files.
     """
-    from neurosim.report.concept_shift import lines, write
+    from neurosim.report.concept_shift import show, write
 
     config = load_concept_shift(source, overrides)
     out = folder(config.name)
     result = run_concept_shift(config, data_dir=data_dir, engine=engine, progress=progress)
-    return *lines(result), *map(str, write(result, out))
+    return partial(show, result), write(result, out)

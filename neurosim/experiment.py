@@ -446,6 +446,55 @@ def instance(
     return chip, states, readout
 
 
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Recordings of an experiment as one chip's liquid answers to them.
+
+    Attributes:
+        chip: The chip after calibration.
+        states: Of the three parts, (n, n_features).
+        work: What a test recording asks for, without a projection.
+        rate_before, rate_after: Mean firing rate before and after homeostasis [Hz].
+    """
+
+    chip: Chip
+    states: dict[Part, npt.NDArray[Any]]
+    work: Work
+    rate_before: float
+    rate_after: float
+
+
+def encode(
+    experiment: Experiment,
+    prepared: Prepared,
+    *,
+    resolved: dict[str, Any] | None = None,
+    number: int = 0,
+    engine: Engine = "numba",
+    progress: Progress | None = None,
+) -> Encoded:
+    """States of one chip, from the cache, or simulated and kept; its readout and ``chips`` play no part.
+
+    Args:
+        experiment: Which chip, and how it is used.
+        prepared: Recordings, from `prepare` or a selection of them whose ``content`` says so.
+        resolved: What `resolve` says of the experiment, for callers with many chips.
+        number: Number of the device instance.
+        engine: Engine of the spiking dynamics.
+        progress: Called as the liquid advances.
+    """
+    show, binned = progress or _silent, prepared.binned
+    maker = _Maker(experiment, resolved or resolve(experiment), binned, prepared.content, engine, show)
+    ((chip, arrays),) = maker.chips([number])
+    return Encoded(
+        chip=chip,
+        states={part: arrays[f"x_{part}"] for part in PARTS},
+        work=_work(chip, binned["test"], arrays["n_spikes_test"], 0),
+        rate_before=float(arrays["rate_before"].mean()),
+        rate_after=float(arrays["rate_after"].mean()),
+    )
+
+
 def _try_hardware(experiment: Experiment) -> None:
     """One pair of cells and one weight: what a card cannot do is found before the data are read."""
     one = build_crossbar(experiment.array, experiment.device, (1, 1), seed=experiment.seed, chip=0)

@@ -827,3 +827,27 @@ def homeostatic(z, y, *, rates, rules, batch, n_classes, norm, dice, whole_batch
         trajectories.append(trajectory)
         weights.append(w)
     return np.array(trajectories), np.array(weights)
+
+
+def contrastive_loss(kind, a, b, y, temperature, margin):  # type: ignore[no-untyped-def]
+    """Twin of readout.contrastive_training.contrastive_loss for one task, pair by pair."""
+    n = len(y)
+    s = np.array([[a[i] @ b[j] / temperature for j in range(n)] for i in range(n)])
+    within = np.array([[(a[i] @ a[j] + b[i] @ b[j]) / 2 * temperature for j in range(n)] for i in range(n)])
+    soft = np.exp(within) / np.exp(within).sum(1, keepdims=True)
+    total = 0.0
+    for way in (0, 1):
+        for i in range(n):
+            row = s[i] if way == 0 else s[:, i]
+            if kind.startswith("hinge"):
+                short = [max(0.0, margin - s[i, i] + row[j]) for j in range(n) if y[j] != y[i]]
+                total += max(short) if kind == "hinge_hard" else sum(short)
+                continue
+            for j in range(n):
+                target = {
+                    "clip": soft[i, j] if way == 0 else soft[j, i],
+                    "infonce": float(i == j),
+                    "supervised": float(y[i] == y[j]) / np.count_nonzero(y == y[i]),
+                }[kind]
+                total -= target * (row[j] - np.log(np.exp(row).sum()))
+    return total / (2 * n)

@@ -15,6 +15,7 @@ from itertools import product
 
 from neurosim.array import Work, digital_cost, macro_cost, tile
 from neurosim.cards import load_device, load_macro, load_platform
+from neurosim.zero_shot import training_cost
 
 G_MEAN = load_device("taox_1t1r_40nm").conductance.g_mean.value
 # pJ an operation in the group's tables (github.com/wangsc1912/ESGNN, Figs. 2g and 3g): its GPU, an A100's
@@ -83,7 +84,7 @@ TASKS = {
     ),
 }
 RULES = {
-    "encode once": lambda f, p, e: 3 * e * (f + p) / (f + 3 * e * p),
+    "encode once": lambda f, p, e: training_cost(f, p, e)["ratio"],
     "encode every epoch": lambda f, p, e: 3 * (f + p) / (f + 3 * p),
     "backward pass only": lambda f, p, e: (f + p) / p,
 }

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from rich.console import Console
+from rich.text import Text
 
 from neurosim.report.facts import percent, plural, quantity
 from neurosim.report.figures import BLUE, GREEN, INK, ORANGE, render
@@ -43,6 +45,12 @@ def lines(result: ConceptShiftResult) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     text = ["  ".join(cell.ljust(n) for cell, n in zip(row, widths, strict=True)).rstrip() for row in rows]
     return [*text, *_verdict(result)]
+
+
+def show(result: ConceptShiftResult, console: Console) -> None:
+    """Print the comparison and its verdict."""
+    for line in lines(result):
+        console.print(Text(line), soft_wrap=True)
 
 
 def _rows(result: ConceptShiftResult) -> list[tuple[str, ...]]:
