@@ -252,7 +252,8 @@ def neuromodulated() -> dict[str, object]:
             for degrees, test in ((45, turned[2]), (0, states(chip, TEST))):
                 score[f"{name}, frozen, {degrees} degrees"] = float(base.score(*test))
                 score[f"{name}, modulated, {degrees} degrees"] = float(gated.score(*test))
-            score[f"{name}, modulated, soft gate, 45 degrees"] = soft(gated, *turned[2])
+            hard = score[f"{name}, modulated, 45 degrees"]
+            score[f"{name}, soft - hard, 45 degrees"] = soft(gated, *turned[2]) - hard
             for degrees in (45, 0):
                 key = f"{name}, {{}}, {degrees} degrees"
                 score[f"{name}, gain, {degrees} degrees"] = (
@@ -265,22 +266,18 @@ def neuromodulated() -> dict[str, object]:
         return score
 
     found = over_chips(measure)
-    names = ("softmax", "small MLP")
-    holds = all(
-        found[f"{n}, gain, 45 degrees"][0] >= 0.015
-        and found[f"{n}, gain, 0 degrees"][0] >= -0.015
-        and abs(found[f"{n}, modulated, soft gate, 45 degrees"][0] - found[f"{n}, modulated, 45 degrees"][0])
-        <= 0.01
-        for n in names
-    )
-    claim = (
-        "45 degrees + 1.5 points, 0 degrees - 1.5 at most, hard and soft gate within 1; all random >= 0.65"
-    )
-    return {
-        "claim": claim,
-        "holds": holds and found["all random, 512 hidden neurons"][0] >= 0.65,
-        "found": found,
+
+    def all_of(condition: Callable[[str], bool]) -> bool:
+        return all(map(condition, ("softmax", "small MLP")))
+
+    checks = {
+        "45 degrees": all_of(lambda n: found[f"{n}, gain, 45 degrees"][0] >= 0.015),
+        "0 degrees": all_of(lambda n: found[f"{n}, gain, 0 degrees"][0] >= -0.015),
+        "hard gate": all_of(lambda n: abs(found[f"{n}, soft - hard, 45 degrees"][0]) <= 0.01),
+        "all random": found["all random, 512 hidden neurons"][0] >= 0.65,
     }
+    claim = "45 degrees + 1.5 points, 0 degrees - 1.5 at most, hard gate within 1 of soft; all random >= 0.65"
+    return {"claim": claim, "holds": all(checks.values()), "checks": checks, "found": found}
 
 
 def sage() -> dict[str, object]:
