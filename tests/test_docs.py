@@ -48,6 +48,35 @@ def test_effects_of_the_readme_are_those_of_the_results() -> None:
         assert row is rows[0] or f"| {change:+.1f} ± " in line
 
 
+def test_claims_of_the_readouts_page_are_those_of_the_results() -> None:
+    page = (ROOT / "docs/readouts.md").read_text(encoding="utf-8")
+    lines = (ROOT / "benchmarks/results/readouts.jsonl").read_text().splitlines()
+    for row in map(json.loads, lines):
+        line = next(
+            one for one in page.splitlines() if one.startswith(f"| `{row['readout']}` | ") and "**" in one
+        )
+        partly = any(row.get("checks", {}).values())
+        assert ("**holds**" in line) == row["holds"], line
+        assert ("**in part**" in line) == (partly and not row["holds"]), line
+        numbers = {f"{mean:.3f}" for mean, _ in row["found"].values()}
+        shown = re.findall(r"(?<!± )0\.\d{3}", line)
+        assert shown
+        assert set(shown) <= numbers, line
+
+
+def test_ages_of_the_readouts_page_are_those_of_the_results() -> None:
+    page = (ROOT / "docs/readouts.md").read_text(encoding="utf-8")
+    rows = [
+        json.loads(one) for one in (ROOT / "benchmarks/results/drift_alarm.jsonl").read_text().splitlines()
+    ]
+    for row in rows:
+        found = row["found"]
+        for age in ("a day", "a month", "a year"):
+            line = next(one for one in page.splitlines() if one.startswith(f"| `{row['card']}` | {age} |"))
+            for number in (f"AUROC, {age}", f"accuracy, {age}", f"accuracy, {age}, thresholds adapted again"):
+                assert "| {:.3f} ± {:.3f} |".format(*found[number]) in line
+
+
 @pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("*/*.md")), ids=str)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
