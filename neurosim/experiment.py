@@ -59,7 +59,17 @@ from neurosim.results import ChipResult, Example, Result, accuracy_interval
 Progress = Callable[[str, int, int], None]
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
-PACKAGES = ("neurosim-codesign", "numpy", "numba", "scipy", "scikit-learn", "torch", "snntorch", "brian2")
+PACKAGES = (
+    "neurosim-codesign",
+    "numpy",
+    "numba",
+    "scipy",
+    "scikit-learn",
+    "torch",
+    "snntorch",
+    "brian2",
+    "espeakng-loader",
+)
 
 
 class DataSource(StrictModel):
