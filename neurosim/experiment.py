@@ -59,7 +59,17 @@ from neurosim.results import ChipResult, Example, Result, accuracy_interval
 Progress = Callable[[str, int, int], None]
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
-PACKAGES = ("neurosim-codesign", "numpy", "numba", "scipy", "scikit-learn", "torch", "snntorch", "brian2")
+PACKAGES = (
+    "neurosim-codesign",
+    "numpy",
+    "numba",
+    "scipy",
+    "scikit-learn",
+    "torch",
+    "snntorch",
+    "brian2",
+    "espeakng-loader",
+)
 
 
 class DataSource(StrictModel):
@@ -138,7 +148,7 @@ class DataConfig(StrictModel):
         train, test: The two parts.
         validation: The part that chooses; None holds out ``validation_share`` of the training part.
         validation_share: That share, drawn evenly over the classes.
-        augment: Distorted copies of the training sounds; needs a named ``validation``, which has none.
+        augment: Distorted copies of the training sounds; validation has none, nor training any of its sounds.
         camera: Constants of the simulated camera, for data sets made from images.
         cochlea: Constants of the simulated cochlea, for data sets made from sounds.
         rate: How images become rates, for data sets whose cards say so.
@@ -159,10 +169,6 @@ class DataConfig(StrictModel):
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
-        if self.augment is not None and self.validation is None:
-            raise ValueError(
-                "augment needs data.validation: recordings held out of train would have their copies in it"
-            )
         parts = [(name, part) for name in PARTS if (part := getattr(self, name)) is not None]
         for (earlier, part), (later, other) in combinations(parts, 2):
             if part.overlaps(other):
@@ -314,8 +320,11 @@ def prepare(
     clock.lap("events")
     binned = {part: bin_events(recordings, experiment.events) for part, recordings in events.items()}
     if "validation" not in binned:
-        held = _held_out(binned["train"], experiment.data.validation_share, experiment.seed)
-        binned |= {"train": binned["train"][~held], "validation": binned["train"][held]}
+        versions = 1 + experiment.data.augment.copies if experiment.data.augment else 1
+        train = binned["train"]
+        originals = train[: len(train) // versions]  # whose copies stand after all of them
+        held = _held_out(originals, experiment.data.validation_share, experiment.seed)
+        binned |= {"train": train[~np.tile(held, versions)], "validation": originals[held]}
     content = fingerprint({part: _digest(binned[part]) for part in PARTS})
     clock.lap("binning")
     return Prepared(data_key(experiment), binned, events["test"][:1], content, clock.laps)
@@ -510,6 +519,14 @@ def _load(experiment: Experiment, data_dir: Path | None, show: Progress) -> dict
     loaded = {name: [load(s, name) for s in part.sources] for name, part in parts.items() if part is not None}
     if len({(some.sensor, some.classes) for part in loaded.values() for some in part}) > 1:
         raise ExperimentError("data.train, .validation and .test differ in sensor or classes; name others")
+    if augment := experiment.data.augment:
+        # all recordings, then a copy of each, then the next
+        versions = 1 + augment.copies
+        loaded["train"] = [
+            part[k * len(part) // versions : (k + 1) * len(part) // versions]
+            for k in range(versions)
+            for part in loaded["train"]
+        ]
     return {name: Events.join(part) for name, part in loaded.items()}
 
 

@@ -34,6 +34,19 @@ def recordings(
     return Events.pack(pairs, np.arange(len(lengths)) % 3, sensor, ("a", "b", "c"))
 
 
+def test_parts_are_joined_in_their_order() -> None:
+    parts = [recordings([3, 0, 7], seed=1), recordings([5], seed=2), recordings([0, 2], seed=3)]
+    whole = Events.join(parts)
+    assert len(whole) == 6
+    for part, first in zip(parts, (0, 3, 4), strict=True):
+        for i in range(len(part)):
+            for name in ("channel", "t", "labels"):
+                assert_array_equal(getattr(whole[first + i], name), getattr(part[i], name))
+    assert Events.join(parts[:1]) is parts[0]
+    with pytest.raises(ShapeError, match="different sensors or classes cannot be joined"):
+        Events.join([parts[0], recordings([1], EAR)])
+
+
 def config_of(**options: Any) -> BinningConfig:
     return BinningConfig(**({"n_steps": 10, "duration": DURATION * 1e-6} | options))
 

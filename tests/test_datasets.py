@@ -14,7 +14,7 @@ from scipy.io import wavfile
 from neurosim import store
 from neurosim.cards import DatasetCard, list_cards, load_dataset, shipped_folder
 from neurosim.errors import CardError, DataNotFoundError, EventFileError, ExperimentError
-from neurosim.events import Events, Sensor, datasets, idx, nmnist
+from neurosim.events import Events, Sensor, blocks, datasets, idx, nmnist
 from neurosim.events.camera import CameraConfig, simulate_camera
 from neurosim.events.cochlea import AugmentConfig, CochleaConfig
 from neurosim.events.rate import RateConfig
@@ -68,7 +68,7 @@ def test_second_load_is_read_from_the_store(
     card: DatasetCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = load(card, tmp_path)
-    monkeypatch.setattr(datasets, "simulate_camera", lambda *_, **__: pytest.fail("simulated again"))
+    monkeypatch.setattr(blocks, "simulate_camera", lambda *_, **__: pytest.fail("simulated again"))
     same(load(card, tmp_path), first)
 
 

@@ -219,11 +219,6 @@ def test_speakers_keep_parts_apart(toml: Path, test: str, train: str, overlap: b
         load_experiment(toml, parts)
 
 
-def test_distorted_copies_need_a_validation_part_of_their_own(toml: Path) -> None:
-    with pytest.raises(ExperimentError, match=r"augment needs data\.validation: .* would have their copies"):
-        load_experiment(toml, ["data.augment={}"])
-
-
 def test_resolved_experiment_holds_its_cards(tiny: Experiment) -> None:
     resolved = resolve(tiny)
     assert json.loads(json.dumps(resolved)) == resolved
@@ -644,6 +639,15 @@ def test_a_spoken_experiment_joins_data_sets_and_distorts_training_only(toml: Pa
     result = run(experiment, prepared=prepared)
     assert result.accuracy.mean > 0.2
     assert [card["name"] for card in result.experiment["cards"]["datasets"]] == ["spoken-digits"]
+    held = prepare(load_experiment(toml, [*HEARD, "data.validation=", "data.augment={copies=2}"])).binned
+    assert {part: len(binned) for part, binned in held.items()} == {
+        "train": 180,
+        "validation": 20,
+        "test": 40,
+    }
+    # of what is held out, training has no copy: all versions of the others stand in it, in one order
+    labels = held["train"].labels.reshape(3, 60)
+    assert (labels == labels[0]).all()
     mixed = load_experiment(toml, [*HEARD, "data.test={dataset='mnist-saccades', split='test', n=10}"])
     with pytest.raises(ExperimentError, match="differ in sensor or classes"):
         prepare(mixed)

@@ -5,14 +5,12 @@ hash of all it depends on. So each recording is only paid for once, whatever par
 an interrupted run goes on where it stopped.
 """
 
-import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,68 +19,18 @@ from neurosim import store
 from neurosim.cards import DatasetCard, Split, cite, load_dataset, shipped_folder
 from neurosim.config import fingerprint
 from neurosim.errors import CardError, DataNotFoundError, EventFileError, ExperimentError, did_you_mean
-from neurosim.events import camera as eye
-from neurosim.events import cochlea as ear
-from neurosim.events import fsdd, handwriting, idx, nmnist, ntidigits, pen, rate, speech
-from neurosim.events.camera import CameraConfig, saccade_path, simulate_camera
-from neurosim.events.cochlea import AugmentConfig, CochleaConfig, distortion, simulate_cochlea
-from neurosim.events.cortex import CortexConfig, simulate_cortex
-from neurosim.events.pen import Glyph, PenConfig
-from neurosim.events.rate import RateConfig, rate_code
-from neurosim.events.sound import Waveform
+from neurosim.events import idx
+from neurosim.events.blocks import SOUNDS, Block, Part, Sensors, make_blocks, sensor_of
+from neurosim.events.camera import CameraConfig
+from neurosim.events.cochlea import AugmentConfig, CochleaConfig
+from neurosim.events.cortex import CortexConfig
+from neurosim.events.pen import PenConfig
+from neurosim.events.rate import RateConfig
 from neurosim.events.types import Events, Sensor
 
 BLOCK = 1000
-# by format; images are seen by the camera or become rates
-SENSORS = {
-    "nmnist": nmnist.SENSOR,
-    "ntidigits": ntidigits.SENSOR,
-    "fsdd": ear.SENSOR,
-    "espeak": ear.SENSOR,
-    "handwriting": handwriting.SENSOR,
-    "cortex": handwriting.SENSOR,
-}
-IMAGES = {"camera": eye.SENSOR, "rate": rate.SENSOR}
-# data sets made of sounds, which training may distort
-SOUNDS = ("fsdd", "espeak")
-
-
-class _Sound(Protocol):
-    """A sound before it is read: whose repr says all that it depends on."""
-
-    @property
-    def label(self) -> int:
-        """Class index."""
-
-    @property
-    def name(self) -> str:
-        """Name in the data set."""
-
-    @property
-    def speaker(self) -> str:
-        """Who speaks."""
-
-
-S = TypeVar("S", bound=_Sound)
 # called with the number of recordings that are ready and the number of all
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, eq=False)
-class _Block:
-    """Consecutive recordings before they are made.
-
-    Attributes:
-        labels: int64 (n,).
-        key: Hash of all they depend on.
-        make: Reads or simulates them.
-        speakers: Who speaks each of them, or writes it; none where the data set does not say.
-    """
-
-    labels: npt.NDArray[np.int64]
-    key: str
-    make: Callable[[], Events]
-    speakers: tuple[str, ...] = ()
 
 
 def data_dir() -> Path:
@@ -102,7 +50,7 @@ class Selection:
     """
 
     card: DatasetCard
-    blocks: tuple[_Block, ...]
+    blocks: tuple[Block, ...]
     chosen: npt.NDArray[np.int64]
 
     @property
@@ -174,7 +122,7 @@ def select(
     folder = _folder(card, data_dir)
     if augment is not None and card.format not in SOUNDS:
         raise ExperimentError(f"data set '{card.name}': augment: only sounds can be distorted; leave it out")
-    sensors = _Sensors(
+    sensors = Sensors(
         camera or CameraConfig(),
         cochlea or CochleaConfig(),
         rate or RateConfig(),
@@ -200,27 +148,10 @@ def select(
     return Selection(card, tuple(blocks), chosen)
 
 
-def sensor_of(card: DatasetCard) -> Sensor:
-    """Pixel grid or channels of a data set's recordings."""
-    return SENSORS.get(card.format) or IMAGES[card.encoding]
-
-
 def places(card: DatasetCard, data_dir: Path | None = None) -> dict[str, Path]:
     """Where the splits of a data set stand; those that are not on this machine are left out."""
     folder = _folder(card, data_dir)
     return {name: place for name, part in card.splits.items() if (place := _find(part, folder))}
-
-
-@dataclass(frozen=True)
-class _Sensors:
-    """What simulated recordings depend on beside images and sounds."""
-
-    camera: CameraConfig
-    cochlea: CochleaConfig
-    rate: RateConfig
-    pen: PenConfig
-    cortex: CortexConfig
-    seed: int
 
 
 def _folder(card: DatasetCard, folder: Path | None) -> Path:
@@ -231,9 +162,9 @@ def _blocks(
     card: DatasetCard,
     split: str,
     folder: Path,
-    sensors: _Sensors,
+    sensors: Sensors,
     copy: tuple[int, AugmentConfig] | None = None,
-) -> Iterator[_Block]:
+) -> Iterator[Block]:
     """Blocks of one split, or of every split that is there; of sounds also a distorted copy of them."""
     if split != "all" and split not in card.splits:
         hint = did_you_mean(split, [*card.splits, "all"])
@@ -248,214 +179,15 @@ def _blocks(
             f"with --data DIR or $NEUROSIM_DATA, or get the files {get}"
         )
     for name, place in found.items():
-        match card.format:
-            case "idx":
-                yield from _idx_blocks(card, name, folder, place, sensors)
-            case "letters":
-                yield from _letter_blocks(card, name, place, sensors)
-            case "cortex":
-                yield from _cortex_blocks(card, name, place, sensors)
-            case "handwriting":
-                yield from _handwriting_blocks(place, name, card.classes)
-            case "nmnist":
-                yield from _nmnist_blocks(place)
-            case "ntidigits":
-                yield from _ntidigits_blocks(place, name)
-            case "fsdd":
-                spoken = fsdd.list_recordings(place, name)
-                yield from _sound_blocks(spoken, fsdd.read_recordings, card, sensors, copy)
-            case "espeak":
-                said = speech.read_list(place, card.classes)
-                yield from _sound_blocks(said, speech.speak, card, sensors, copy)
+        yield from make_blocks(Part(card, name, folder, place, sensors, BLOCK, copy))
 
 
 def _find(split: Split, folder: Path) -> Path | None:
     return next((folder / place for place in split.data if idx.exists(folder / place)), None)
 
 
-def _idx_blocks(
-    card: DatasetCard, name: str, folder: Path, place: Path, sensors: _Sensors
-) -> Iterator[_Block]:
-    """Images seen by the simulated camera; recordings are numbered through the splits of the card."""
-    split = card.splits[name]
-    if split.labels is None:
-        raise CardError(f"data set '{card.name}': splits.{name}.labels: missing; format 'idx' needs it")
-    named = folder / split.labels
-    named = named if idx.exists(named) else place.parent / named.name  # beside the images, in a zip file too
-    images, raw = idx.read_images(place), idx.read_labels(named)
-    if not len(images) == len(raw) == split.n:
-        raise EventFileError(
-            f"{place}: {len(images)} images, {named}: {len(raw)} labels, "
-            f"expected {split.n} of each as the card '{card.name}' says; get the files again or correct it"
-        )
-    images = images.transpose(0, 2, 1) if card.transposed else images
-    labels, ids = raw.astype(np.int64) - card.first_label, _ids(card, name)
-    for part in _parts(split.n):
-        shown = np.ascontiguousarray(images[part])
-        content = hashlib.sha256(shown.tobytes()).hexdigest()
-        see = partial(_see, shown, labels[part], ids[part], card, sensors)
-        yield _Block(labels[part], fingerprint(*_sight(card, sensors), int(ids[part][0]), content), see)
-
-
-def _letter_blocks(card: DatasetCard, name: str, place: Path, sensors: _Sensors) -> Iterator[_Block]:
-    """Images of letters that the simulated pen writes, class after class."""
-    glyphs, ids = pen.read_glyphs(place, card.classes), _ids(card, name)
-    labels = np.arange(len(ids)) % len(card.classes)
-    source = *_sight(card, sensors), store.code("events/pen.py"), sensors.pen, _strokes(glyphs)
-    for part in _parts(len(ids)):
-        see = partial(_write, glyphs, labels[part], ids[part], card, sensors)
-        yield _Block(labels[part], fingerprint(*source, ids[part].tolist()), see)
-
-
-def _cortex_blocks(card: DatasetCard, name: str, place: Path, sensors: _Sensors) -> Iterator[_Block]:
-    """The simulated motor cortex behind the same pen: trial i writes what image i shows."""
-    glyphs, ids = pen.read_glyphs(place, card.classes), _ids(card, name)
-    labels = np.arange(len(ids)) % len(card.classes)
-    files = ("cortex", "handwriting", "pen")
-    code = store.code(*(f"events/{file}.py" for file in files), "counter.py", "rng.py")
-    for part in _parts(len(ids)):
-        record = partial(
-            simulate_cortex,
-            glyphs,
-            labels[part],
-            ids[part],
-            sensors.pen,
-            sensors.cortex,
-            seed=sensors.seed,
-            classes=card.classes,
-        )
-        source = code, sensors.pen, sensors.cortex, sensors.seed, _strokes(glyphs), ids[part].tolist()
-        yield _Block(labels[part], fingerprint(*source), record)
-
-
-def _handwriting_blocks(place: Path, split: str, classes: tuple[str, ...]) -> Iterator[_Block]:
-    """One block per letter, as its trials stand in one variable."""
-    stat = place.stat()
-    source = store.code("events/handwriting.py"), str(place), stat.st_size, stat.st_mtime_ns
-    for letter, trials in handwriting.list_trials(place, classes, split).items():
-        labels = np.full(len(trials), classes.index(letter))
-        read = partial(handwriting.read_trials, place, letter, trials, classes)
-        yield _Block(labels, fingerprint(*source, letter, trials.start, trials.stop, classes), read)
-
-
-def _ids(card: DatasetCard, name: str) -> npt.NDArray[np.int64]:
-    """Numbers of a split's recordings, counted through the splits of the card."""
-    names = list(card.splits)
-    first = sum(card.splits[other].n for other in names[: names.index(name)])
-    return first + np.arange(card.splits[name].n)
-
-
-def _strokes(glyphs: list[Glyph]) -> list[list[Any]]:
-    return [[stroke.tolist() for stroke in glyph] for glyph in glyphs]
-
-
-def _sight(card: DatasetCard, sensors: _Sensors) -> tuple[Any, ...]:
-    """What events made from images depend on beside these."""
-    if card.encoding == "rate":
-        return store.code("events/rate.py", "counter.py", "rng.py"), sensors.rate, sensors.seed
-    code = store.code("events/camera.py", "counter.py", "rng.py")
-    return code, saccade_path().tolist(), sensors.camera, sensors.seed
-
-
-def _see(
-    images: npt.NDArray[np.uint8],
-    labels: npt.NDArray[np.int64],
-    ids: npt.NDArray[np.int64],
-    card: DatasetCard,
-    sensors: _Sensors,
-) -> Events:
-    """Recordings of images by the simulated camera, or as rates."""
-    if card.encoding == "rate":
-        return rate_code(images, labels, sensors.rate, seed=sensors.seed, ids=ids, classes=card.classes)
-    return simulate_camera(images, labels, sensors.camera, seed=sensors.seed, ids=ids, classes=card.classes)
-
-
-def _write(
-    glyphs: list[Glyph],
-    labels: npt.NDArray[np.int64],
-    ids: npt.NDArray[np.int64],
-    card: DatasetCard,
-    sensors: _Sensors,
-) -> Events:
-    """Recordings of the images of these trials."""
-    images = [
-        pen.render(pen.write(glyphs[label], sensors.pen, seed=sensors.seed, number=int(number)))
-        for label, number in zip(labels, ids, strict=True)
-    ]
-    return _see(np.stack(images), labels, ids, card, sensors)
-
-
-def _nmnist_blocks(place: Path) -> Iterator[_Block]:
-    recordings = nmnist.list_recordings(place)
-    code = store.code("events/nmnist.py")
-    for part in _parts(len(recordings)):
-        chosen = recordings[part]
-        key = fingerprint(code, [[str(r), r.size, r.modified] for r in chosen])
-        labels = np.array([r.digit for r in chosen], np.int64)
-        yield _Block(labels, key, partial(nmnist.read_recordings, chosen))
-
-
-def _ntidigits_blocks(place: Path, split: str) -> Iterator[_Block]:
-    names = ntidigits.list_recordings(place, split)
-    stat = place.stat()
-    source = store.code("events/ntidigits.py"), str(place), stat.st_size, stat.st_mtime_ns, split
-    for part in _parts(len(names)):
-        labels = np.array([ntidigits.digit(name) for name in names[part]], np.int64)
-        read = partial(ntidigits.read_recordings, place, split, names[part])
-        yield _Block(labels, fingerprint(*source, names[part]), read)
-
-
-def _sound_blocks(
-    sounds: Sequence[S],
-    read: Callable[[Sequence[S]], list[Waveform]],
-    card: DatasetCard,
-    sensors: _Sensors,
-    copy: tuple[int, AugmentConfig] | None,
-) -> Iterator[_Block]:
-    """Sounds heard by the simulated cochlea; a recording's number is made of its name."""
-    config, seed = sensors.cochlea, sensors.seed
-    files = ("cochlea", "sound", "fsdd", "speech")
-    code = store.code(*(f"events/{file}.py" for file in files), "counter.py", "rng.py")
-    for part in _parts(len(sounds)):
-        some = sounds[part]
-        labels = np.array([sound.label for sound in some], np.int64)
-        names = [hashlib.sha256(sound.name.encode()).digest() for sound in some]
-        ids = np.array([int.from_bytes(name[:7], "big") for name in names], np.int64)
-        make = partial(_hear, some, read, labels, ids, card.classes, sensors, copy)
-        distorted = copy and (copy[0], copy[1].sigma_speed, copy[1].sigma_pitch)
-        key = fingerprint(code, config, seed, distorted, list(map(repr, some)))
-        yield _Block(labels, key, make, tuple(sound.speaker for sound in some))
-
-
-def _hear(
-    sounds: Sequence[S],
-    read: Callable[[Sequence[S]], list[Waveform]],
-    labels: npt.NDArray[np.int64],
-    ids: npt.NDArray[np.int64],
-    classes: tuple[str, ...],
-    sensors: _Sensors,
-    copy: tuple[int, AugmentConfig] | None,
-) -> Events:
-    """Recordings of these sounds, or of one distorted copy of them."""
-    speed, pitch = distortion(ids, *copy, seed=sensors.seed) if copy else (1.0, 1.0)
-    return simulate_cochlea(
-        read(sounds),
-        labels,
-        sensors.cochlea,
-        seed=sensors.seed,
-        ids=ids,
-        speed=speed,
-        pitch=pitch,
-        classes=classes,
-    )
-
-
-def _parts(n: int) -> list[slice]:
-    return [slice(start, start + BLOCK) for start in range(0, n, BLOCK)]
-
-
 def _spoken_by(
-    blocks: list[_Block], card: DatasetCard, speakers: Sequence[str] | None, not_speakers: Sequence[str]
+    blocks: list[Block], card: DatasetCard, speakers: Sequence[str] | None, not_speakers: Sequence[str]
 ) -> npt.NDArray[np.int64]:
     """Indices of the recordings of these speakers, ascending."""
     n = sum(len(block.labels) for block in blocks)
@@ -504,7 +236,7 @@ def _choose(
 
 
 def _gather(
-    blocks: Sequence[_Block], chosen: npt.NDArray[np.int64], card: DatasetCard, progress: Progress
+    blocks: Sequence[Block], chosen: npt.NDArray[np.int64], card: DatasetCard, progress: Progress
 ) -> Events:
     """The chosen recordings of all blocks, joined in files so that memory holds one block at a time."""
     parts: list[tuple[Events, npt.NDArray[np.int64]]] = []
@@ -528,7 +260,7 @@ def _gather(
     return Events(channel, t, offsets, labels, sensor_of(card), card.classes)
 
 
-def _cached(block: _Block, card: DatasetCard) -> Events:
+def _cached(block: Block, card: DatasetCard) -> Events:
     """A block from the store; made and stored where it is missing or damaged."""
     path = store.cache_dir() / "events" / block.key
     entry = store.load(path)
