@@ -62,7 +62,17 @@ Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 CODE_OF_STATES = ("experiment.py", "quantity.py", "rng.py", "counter.py", "device", "array", "reservoir")
 CHIPS_AT_ONCE = 5  # whose states are in memory together
-PACKAGES = ("neurosim-codesign", "numpy", "numba", "scipy", "scikit-learn", "torch", "snntorch", "brian2")
+PACKAGES = (
+    "neurosim-codesign",
+    "numpy",
+    "numba",
+    "scipy",
+    "scikit-learn",
+    "torch",
+    "snntorch",
+    "brian2",
+    "espeakng-loader",
+)
 
 
 class DataSource(StrictModel):

@@ -1,5 +1,6 @@
 """Words spoken by eSpeak NG: lists of utterances, and the same samples in any company."""
 
+import importlib.metadata
 import sys
 from pathlib import Path
 
@@ -90,6 +91,7 @@ def test_an_utterance_is_the_same_samples_in_any_company() -> None:
 @pytest.mark.usefixtures("engine")
 def test_what_comes_out_is_speech() -> None:
     normal, fast, whole = speak([utterance(), utterance(rate=300), utterance("one two three four")])
+    assert speech.engine()
     assert normal.rate == 22_050
     assert 0.2 < normal.duration < 0.8
     assert fast.duration < 0.85 * normal.duration
@@ -138,10 +140,16 @@ def test_nothing_of_the_engine_is_left(tmp_path: Path, monkeypatch: pytest.Monke
     assert str(tmp_path) not in Path("/proc/self/maps").read_text()
 
 
+def no_package(name: str) -> str:
+    raise importlib.metadata.PackageNotFoundError(name)
+
+
 def test_missing_engine_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'neurosim-codesign\[speech\]'"):
         speak([utterance()])
+    monkeypatch.setattr(speech.importlib.metadata, "version", no_package)
+    assert speech.engine() == ""
 
 
 @pytest.mark.usefixtures("engine")

@@ -2,8 +2,9 @@
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -280,6 +281,16 @@ def test_keys_of_the_page_are_those_of_the_models() -> None:
     from zero_shot_keys import PAGE, markdown
 
     assert PAGE.read_text(encoding="utf-8") == markdown(), "run: python tests/zero_shot_keys.py"
+
+
+def test_commands_of_the_page_can_be_read() -> None:
+    from zero_shot_keys import PAGE
+
+    text = PAGE.read_text(encoding="utf-8").replace("\\\n", " ")
+    commands = [shlex.split(line) for line in re.findall(r"^    neurosim run (.*)$", text, re.MULTILINE)]
+    assert len(commands) == 5
+    for name, *options in commands:
+        load_zero_shot(name, [value for key, value in pairwise(options) if key == "--set"])
 
 
 def test_python_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -227,11 +227,12 @@ def _fsdd_blocks(part: Part) -> Iterator[Block]:
 
 
 def _espeak_blocks(part: Part) -> Iterator[Block]:
-    return _sound_blocks(speech.read_list(part.place, part.card.classes), speech.speak, part)
+    said = speech.read_list(part.place, part.card.classes)
+    return _sound_blocks(said, speech.speak, part, made_by=speech.engine())
 
 
 def _sound_blocks(
-    sounds: Sequence[S], read: Callable[[Sequence[S]], list[Waveform]], part: Part
+    sounds: Sequence[S], read: Callable[[Sequence[S]], list[Waveform]], part: Part, made_by: str = ""
 ) -> Iterator[Block]:
     """Sounds heard by the simulated cochlea; a recording's number is made of its name."""
     config, seed, copy = part.sensors.cochlea, part.sensors.seed, part.copy
@@ -243,7 +244,7 @@ def _sound_blocks(
         labels = np.array([sound.label for sound in some], np.int64)
         names = [hashlib.sha256(sound.name.encode()).digest() for sound in some]
         ids = np.array([int.from_bytes(name[:7], "big") for name in names], np.int64)
-        key = fingerprint(code, config, seed, distorted, list(map(repr, some)))
+        key = fingerprint(code, made_by, config, seed, distorted, list(map(repr, some)))
         make = partial(_hear, some, read, labels, ids, part)
         yield Block(labels, key, make, tuple(sound.speaker for sound in some))
 

@@ -13,6 +13,7 @@ Source: eSpeak NG's ``speak_lib.h`` (version 1.52), https://github.com/espeak-ng
 
 import csv
 import ctypes
+import importlib.metadata
 import re
 import shutil
 import tempfile
@@ -104,6 +105,14 @@ def read_list(path: Path, classes: Sequence[str]) -> list[Utterance]:
     return found
 
 
+def engine() -> str:
+    """Version of the package that speaks; empty where it is not installed."""
+    try:
+        return importlib.metadata.version("espeakng-loader")
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
 def speak(utterances: Sequence[Utterance]) -> list[Waveform]:
     """The sounds of these utterances, silence at both ends cut off; 22,050 Hz.
 
@@ -159,7 +168,7 @@ def _utterance(row: list[str], classes: Sequence[str], where: str) -> Utterance:
 def _say(utterance: Utterance, library: Path, data: Path) -> Waveform:
     """One utterance by a fresh image of the library, which is closed again."""
     try:
-        engine = ctypes.CDLL(str(library))
+        loaded = ctypes.CDLL(str(library))
     except OSError as why:
         raise MissingExtraError(f"{library}: eSpeak NG cannot be loaded: {why}") from None
     sound = bytearray()
@@ -173,27 +182,27 @@ def _say(utterance: Utterance, library: Path, data: Path) -> Waveform:
 
     callback = _CALLBACK(take)  # held until the engine is closed
     try:
-        rate = engine.espeak_Initialize(_SYNCHRONOUS, 0, str(data).encode(), _DO_NOT_EXIT)
+        rate = loaded.espeak_Initialize(_SYNCHRONOUS, 0, str(data).encode(), _DO_NOT_EXIT)
         if rate <= 0:
             raise MissingExtraError(f"eSpeak NG does not start from {data}; install espeakng-loader again")
         limit = int(2 * rate * MAX_SECONDS)
-        engine.espeak_ng_SetRandSeed(ctypes.c_long(_SEED))
-        engine.espeak_SetSynthCallback(callback)
-        if engine.espeak_SetVoiceByName(utterance.voice.encode()):
+        loaded.espeak_ng_SetRandSeed(ctypes.c_long(_SEED))
+        loaded.espeak_SetSynthCallback(callback)
+        if loaded.espeak_SetVoiceByName(utterance.voice.encode()):
             raise EventFileError(
                 f"voice '{utterance.voice}': eSpeak NG has no language '{utterance.language}'"
             )
         for key, parameter in _PARAMETERS.items():
-            engine.espeak_SetParameter(parameter, getattr(utterance, key), 0)
+            loaded.espeak_SetParameter(parameter, getattr(utterance, key), 0)
         text = ctypes.create_string_buffer(utterance.text.encode())
         size = ctypes.c_size_t(len(text))
-        failed = engine.espeak_Synth(text, size, 0, _POS_CHARACTER, 0, _UTF8, None, None)
-        engine.espeak_Synchronize()
+        failed = loaded.espeak_Synth(text, size, 0, _POS_CHARACTER, 0, _UTF8, None, None)
+        loaded.espeak_Synchronize()
     finally:
-        engine.espeak_Terminate()
+        loaded.espeak_Terminate()
         close = ctypes.CDLL(None).dlclose
         close.argtypes = [ctypes.c_void_p]
-        close(engine._handle)
+        close(loaded._handle)
     if failed or not sound:
         raise EventFileError(f"eSpeak NG makes no sound of '{utterance.text}' (voice '{utterance.voice}')")
     samples = np.frombuffer(bytes(sound), np.int16).astype(np.float32) / np.float32(2**15)

@@ -129,7 +129,8 @@ class Recordings:
 class ContrastiveReadout(BaseEstimator):  # type: ignore[misc]
     """Projections of two senses, a (the queries) and b (the targets), trained contrastively.
 
-    ``params`` are the keys of ``ContrastiveConfig``. Training uses torch, retrieval is NumPy.
+    Training uses torch, retrieval is NumPy. ``config`` None takes the defaults; ``random_state`` is the seed
+    of first weights, pairs and dropout.
 
     Attributes:
         a_, b_: The two projections.

@@ -97,8 +97,9 @@ def warnings(result: ZeroShotResult) -> list[str]:
     found = []
     if result.hardware.choices is None:
         found.append("one choice of unseen classes says little about others; set all_splits or windows")
-    if len(result.validation) < 3:
-        found.append(f"{plural(len(result.validation), 'chip')}: the interval is wide; use 3 or more")
+    if (n := len(result.validation)) < 3:
+        why = "intervals leave out how chips differ" if n == 1 else "intervals are wide"
+        found.append(f"{plural(n, 'chip')}: {why}; use 3 or more")
     return found
 
 
