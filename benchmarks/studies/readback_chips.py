@@ -4,8 +4,8 @@
     python benchmarks/studies/readback_chips.py RECORDINGS
 
 For a technology that is formed and one that is programmed: one design, five chips made of it with stuck
-cells, dead lines, other conditions and read noise, each read eight times. The ideal card shows that nothing is
-lost on the way.
+cells, dead lines, other conditions and read noise, each read eight times. The ideal card shows that nothing
+is lost on the way.
 """
 
 import json
