@@ -361,6 +361,14 @@ def test_folder_of_a_readback(settings: tuple[str, ...], tmp_path: Path) -> None
     else:
         assert card.programming is not None
     assert_array_equal(read_macro(tmp_path / "chip.h5").target, result.repaired.target)
+    # another chip of too few reads for a law of noise leaves no file of the first behind
+    few = write_readback(
+        back(design, replace(measured, t=measured.t[:2], g=measured.g[:2])), tmp_path, name="x"
+    )
+    assert (
+        {path.name for path in few} == {path.name for path in tmp_path.iterdir()} == set(FILES) - {"reads.h5"}
+    )
+    assert "too few" in json.loads((tmp_path / "result.json").read_text())["card_problem"]
 
 
 def test_command_line_there_and_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -398,7 +406,7 @@ def test_any_table_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, 
 
 @pytest.mark.parametrize("card", [name for name in list_cards("device") if name != "ideal"])
 def test_every_technology_takes_the_place_of_the_ideal_one(card: str) -> None:
-    """A design of ideal cells made by another technology, with its faults, old, worn out and hot as far as its card goes."""
+    """Made by another technology with its faults; old, worn out and hot as far as its card goes."""
     own = load_device(card)
     low, high = own.conductance.g_min.value, own.conductance.g_max.value
     ideal = small_design(*IDEAL)
