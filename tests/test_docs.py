@@ -77,6 +77,34 @@ def test_ages_of_the_readouts_page_are_those_of_the_results() -> None:
                 assert "| {:.3f} ± {:.3f} |".format(*found[number]) in line
 
 
+def test_tutorial_from_card_to_chip_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from typer.testing import CliRunner
+
+    from neurosim.cli import app
+
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs/from-card-to-chip.md").read_text(encoding="utf-8")
+    names: dict[str, object] = {}
+    for language, block in re.findall(r"```(sh|python)\n(.*?)```", page, re.DOTALL):
+        if language == "python":
+            exec(compile(block, "from-card-to-chip.md", "exec"), names)
+            continue
+        for command in block.strip().splitlines():
+            program, *words = command.split()
+            assert program == "neurosim"
+            assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 0
+    assert names["score"]
+
+
+def test_accuracies_of_the_tutorial_are_those_of_the_results() -> None:
+    page = (ROOT / "docs/from-card-to-chip.md").read_text(encoding="utf-8").splitlines()
+    for row in map(json.loads, (ROOT / "benchmarks/results/readback_chips.jsonl").read_text().splitlines()):
+        line = next(line for line in page if line.startswith(f"| {row['case']} |"))
+        for stage in ("as made", "remapped", "recalibrated", "retrained"):
+            low, high = row[stage]["ci95"]
+            assert f"{row[stage]['mean']:.3f} [{low:.3f}, {high:.3f}]" in line
+
+
 @pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("*/*.md")), ids=str)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):

@@ -1,5 +1,6 @@
 """A chip that was made takes the place of the simulated one: alike it is the same, unlike it is repaired."""
 
+import contextlib
 import csv
 import json
 from dataclasses import replace
@@ -8,6 +9,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from small_design import (
     COLS,
@@ -23,7 +26,7 @@ from typer.testing import CliRunner
 
 from neurosim.array import with_cells
 from neurosim.array.irdrop import see_pairs
-from neurosim.cards import load_device
+from neurosim.cards import list_cards, load_device
 from neurosim.cli import app
 from neurosim.device import Cells
 from neurosim.errors import DataNotFoundError, ImageError, MeasurementError, ShapeError
@@ -358,6 +361,14 @@ def test_folder_of_a_readback(settings: tuple[str, ...], tmp_path: Path) -> None
     else:
         assert card.programming is not None
     assert_array_equal(read_macro(tmp_path / "chip.h5").target, result.repaired.target)
+    # another chip of too few reads for a law of noise leaves no file of the first behind
+    few = write_readback(
+        back(design, replace(measured, t=measured.t[:2], g=measured.g[:2])), tmp_path, name="x"
+    )
+    assert (
+        {path.name for path in few} == {path.name for path in tmp_path.iterdir()} == set(FILES) - {"reads.h5"}
+    )
+    assert "too few" in json.loads((tmp_path / "result.json").read_text())["card_problem"]
 
 
 def test_command_line_there_and_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -383,3 +394,39 @@ def test_command_line_there_and_back(tmp_path: Path, monkeypatch: pytest.MonkeyP
     failed = runner.invoke(app, ["export", "runs/small", "--to", "macros"])
     assert failed.exit_code == 2
     assert "did you mean 'macro'" in failed.stderr
+
+
+@given(st.text(alphabet='row,col,g_uS t_s\n0123456789.-e#"nai', max_size=300))
+def test_any_table_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.mktemp("tables") / "tile0.csv"
+    path.write_text("row,col,g_uS\n" + text)
+    with contextlib.suppress(ImageError, MeasurementError):
+        read_measured(str(path), small_design())
+
+
+@pytest.mark.parametrize("card", [name for name in list_cards("device") if name != "ideal"])
+def test_every_technology_takes_the_place_of_the_ideal_one(card: str) -> None:
+    """Made by another technology with its faults; old, worn out and hot as far as its card goes."""
+    own = load_device(card)
+    low, high = own.conductance.g_min.value, own.conductance.g_max.value
+    ideal = small_design(*IDEAL)
+    share = ideal.target / ideal.target.max()
+    cells = [
+        replace(side, g=np.float32(low) + share[i] * np.float32(high - low))
+        for i, side in enumerate((ideal.chip.crossbar.pos, ideal.chip.crossbar.neg))
+    ]
+    design = replace(ideal, chip=ideal.chip.with_cells(*cells))
+    changes: dict[str, object] = {"card": card, "p_stuck": 0.05, "p_dead_row": 0.05, "sigma_read": 0.02}
+    if own.drift or own.relaxation:
+        changes["t_after_programming"] = 100.0
+    if own.endurance:
+        changes["n_cycles"] = own.endurance.n_median.value
+    if own.temperature:
+        changes |= {"temperature": own.temperature.t_max.value, "t_after_programming": 0.0}
+    measured = made(design, n_reads=3, **changes)
+    assert measured.g.shape == (3, design.layout.n_tiles, *design.layout.shape)
+    assert (measured.g >= 0).all()
+    chip, _ = chip_with(design, measured, measured.g.mean(axis=0), design.layout)
+    spikes = simulate(chip.liquid, design.vectors.binned, spikes=True).spikes
+    assert spikes is not None
+    assert (spikes != design.vectors.spikes).any()

@@ -50,7 +50,8 @@ def counted_bits(values: npt.NDArray[Any]) -> float:
 
 def information(design: Design) -> dict[str, float]:
     """What an image of a formed array cannot do without [byte]; the rest follows from it or is small text."""
-    target, formed, scaling = design.target, design.formed, design.projection.scaling
+    target, scaling = design.target, design.projection.scaling
+    formed = np.stack([design.chip.crossbar.pos.formed, design.chip.crossbar.neg.formed])
     n_neurons, n_channels = design.liquid.wiring.n_neurons, design.sensor.n_channels
     parts = {
         "formed": counted_bits(formed),

@@ -63,7 +63,7 @@ class Design:
             after homeostasis, the weights as integers of ``liquid.weights.lsb``, and the card's read noise.
         layout: Where the cells stand on tiles.
         tolerance: float32 (2, rows, cols) [S], half-width of the band around the target.
-        formed: bool (2, rows, cols), cells to be formed.
+        formed: bool (2, rows, cols), cells that get the forming pulse, whether it forms them or not.
         projection: The trained projection, in float32 and in integers.
         classes: Class names.
         vectors: Test vectors.
@@ -208,7 +208,7 @@ def make_design(
         chip=chip,
         layout=lay_out(crossbar.pos.g.shape, crossbar.tiles, crossbar.macro),
         tolerance=tolerance(crossbar.pos.card, experiment.device, target),
-        formed=np.stack([crossbar.pos.formed, crossbar.neg.formed]),
+        formed=np.ones(target.shape, np.bool_),
         projection=projection,
         classes=test.classes,
         vectors=test_vectors(chip, test[:n_vectors], projection),

@@ -23,6 +23,16 @@ from neurosim.reservoir import Chip, Liquid, Synapses, Weights, Wiring
 
 Array = npt.NDArray[Any]
 
+NUMBERS = (
+    ("dt", 1e-9, 1e6),
+    ("scaling_input", 1e-30, 1e30),
+    ("scaling_recurrent", 1e-30, 1e30),
+    ("lsb", 1e-30, 1e30),
+    ("adc_step", 0.0, 1e30),
+    ("adc_max", 0.0, 1e30),
+    ("chip", 0, 1e6),
+)
+
 
 def read_macro(path: Path) -> Design:
     """The design in a macro image, checked as a whole.
@@ -45,65 +55,29 @@ def read_macro(path: Path) -> Design:
         projection = _read_projection(reader, arrays, sizes)
         _check(reader, arrays, sizes)
         texts = {name: _json(reader, f"design/{name}") for name in ("experiment", "versions", "classes")}
-        numbers = {
-            name: reader.number("", name, low, high)
-            for name, low, high in (
-                ("dt", 1e-9, 1e6),
-                ("scaling_input", 1e-30, 1e30),
-                ("scaling_recurrent", 1e-30, 1e30),
-                ("lsb", 1e-30, 1e30),
-                ("adc_step", 0.0, 1e30),
-                ("adc_max", 0.0, 1e30),
-                ("chip", 0, 1e6),
-            )
-        }
-        n_steps = reader.whole("n_steps", 1, 100_000)
-        max_count = reader.whole("max_count", 0, 2**31 - 1)
+        numbers = {name: reader.number("", name, low, high) for name, low, high in NUMBERS}
         quantised = bool(reader.whole("quantised", 0, 1))
         mark = reader.attribute("", "fingerprint", str)
         accuracy = {
             name: reader.number("design", f"accuracy_{name}", 0, 1)
             for name in ("simulated", "integer", *(["quantised"] if quantised else []))
         }
-        sensor = Sensor(
-            *(reader.whole(f"sensor_{side}", 1, 65536) for side in ("width", "height", "polarities"))
-        )
-        if sensor.n_channels != sizes["n_channels"]:
-            raise reader.fail("@n_channels", f"must be {sensor.n_channels}, those of the sensor")
         classes = texts["classes"]
         if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
             raise reader.fail("design/classes", "must be a list of names")
         if arrays["projection/code"].max(initial=0) >= len(classes):
             raise reader.fail("projection/code", f"class outside 0 .. {len(classes) - 1}")
+        vectors = _read_vectors(reader, arrays, sizes, numbers["dt"], tuple(classes))
     experiment = restore(texts["experiment"], where=str(path))
     n_states = sizes["n_features"] * experiment.reservoir.states.n_segments
     if sizes["n_states"] != n_states:
         raise ImageError(f"{path}: projection of {sizes['n_states']} states; its experiment has {n_states}")
-    wiring = _wiring(arrays, sizes)
-    chip = _chip(path, experiment, wiring, arrays, numbers, sizes)
     layout = _layout(arrays, sizes)
+    chip = _chip(path, experiment, _wiring(arrays, sizes), arrays, numbers, sizes)
     target = layout.of_cells(arrays["tiles/target"])
-    n = len(arrays["vectors/label"])
-    spikes = np.zeros((n, n_steps, wiring.n_neurons), np.uint8)
-    counts = np.diff(arrays["vectors/spike_ptr"], axis=1)
-    if counts.shape[1] != n_steps:
-        raise ImageError(f"{path}: vectors have {counts.shape[1]} steps, @n_steps says {n_steps}")
-    i, t = np.divmod(np.repeat(np.arange(n * n_steps), counts.ravel()), n_steps)
-    spikes[i, t, arrays["vectors/spike_neuron"]] = 1
-    binned = Binned(
-        arrays["vectors/channel"],
-        arrays["vectors/step_ptr"],
-        arrays["vectors/label"],
-        sensor,
-        numbers["dt"],
-        tuple(classes),
-        max_count,
-    )
+    sides = zip((chip.crossbar.pos, chip.crossbar.neg), target, strict=True)
+    chip = chip.with_cells(*(replace(side, g=g) for side, g in sides))
     signs = arrays.get("synapses/recurrent_sign", np.zeros(0))
-    cells = [
-        replace(side, g=g) for side, g in zip((chip.crossbar.pos, chip.crossbar.neg), target, strict=True)
-    ]
-    chip = chip.with_cells(*cells)
     forced = chip.liquid.weights.rec_sign
     if not np.array_equal(signs, np.zeros_like(signs) if forced is None else forced):
         raise ImageError(f"{path}: synapses/recurrent_sign: not those of its experiment and seed")
@@ -112,8 +86,8 @@ def read_macro(path: Path) -> Design:
         resolved=texts["experiment"],
         fingerprint=mark,
         versions=texts["versions"],
-        n_steps=n_steps,
-        sensor=sensor,
+        n_steps=vectors.binned.n_steps,
+        sensor=vectors.binned.sensor,
         chip=chip,
         layout=layout,
         tolerance=layout.of_cells(arrays["tiles/tolerance"]),
@@ -121,11 +95,36 @@ def read_macro(path: Path) -> Design:
         | (chip.crossbar.pos.card.forming is None),
         projection=projection,
         classes=tuple(classes),
-        vectors=Vectors(binned, spikes, arrays["vectors/answer"], arrays["vectors/answer_integer"]),
+        vectors=vectors,
         quantised=quantised,
         levels=arrays.get("design/levels", np.empty(0)),
         accuracy=accuracy,
     )
+
+
+def _read_vectors(
+    reader: Reader, arrays: dict[str, Array], sizes: dict[str, int], dt: float, classes: tuple[str, ...]
+) -> Vectors:
+    sensor = Sensor(*(reader.whole(f"sensor_{side}", 1, 65536) for side in ("width", "height", "polarities")))
+    if sensor.n_channels != sizes["n_channels"]:
+        raise reader.fail("@n_channels", f"must be {sensor.n_channels}, those of the sensor")
+    n, n_steps = len(arrays["vectors/label"]), reader.whole("n_steps", 1, 100_000)
+    counts = np.diff(arrays["vectors/spike_ptr"], axis=1)
+    if counts.shape[1] != n_steps:
+        raise reader.fail("vectors/spike_ptr", f"{counts.shape[1]} steps, @n_steps says {n_steps}")
+    spikes = np.zeros((n, n_steps, sizes["n_neurons"]), np.uint8)
+    i, t = np.divmod(np.repeat(np.arange(n * n_steps), counts.ravel()), n_steps)
+    spikes[i, t, arrays["vectors/spike_neuron"]] = 1
+    binned = Binned(
+        channels=arrays["vectors/channel"],
+        ptr=arrays["vectors/step_ptr"],
+        labels=arrays["vectors/label"],
+        sensor=sensor,
+        dt=dt,
+        classes=classes,
+        max_count=reader.whole("max_count", 0, 2**31 - 1),
+    )
+    return Vectors(binned, spikes, arrays["vectors/answer"], arrays["vectors/answer_integer"])
 
 
 def _sizes(reader: Reader) -> dict[str, int]:

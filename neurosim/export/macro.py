@@ -138,7 +138,7 @@ def contents(
 
 
 def _forming(design: Design) -> Array:
-    """Cells to be formed: those in use that formed, and those that may stand in for them."""
+    """Cells that get the forming pulse: those in use, and those that may stand in for them."""
     layout = design.layout
     if design.chip.crossbar.pos.card.forming is None:
         return np.zeros((layout.n_tiles, *layout.shape), np.uint8)

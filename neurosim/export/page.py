@@ -119,6 +119,8 @@ def _fit(result: Readback, folder: Path, name: str) -> tuple[FittedCard | None, 
         reads = layout.of_cells(result.measured.g)[:, alive].astype(np.float64)
         known = ~np.isnan(reads).any(axis=0)
         files["reads.h5"] = {"t_s": result.measured.t, "g_S": reads[:, known]}
+    for file in FILES[3:]:
+        (folder / file).unlink(missing_ok=True)
     for file, content in files.items():
         write_plain(folder / file, content)
     problem = ""

@@ -28,7 +28,7 @@ FIELDS = (
         "1",
         0,
         1,
-        "1: form this cell (cells in use that formed, and spare ones)",
+        "1: the cell gets the forming pulse (all that are in use or spare)",
     ),
     Field(
         "tiles/pair",
