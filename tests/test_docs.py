@@ -105,6 +105,33 @@ def test_accuracies_of_the_tutorial_are_those_of_the_results() -> None:
             assert f"{row[stage]['mean']:.3f} [{low:.3f}, {high:.3f}]" in line
 
 
+def test_spoken_digits_of_the_benchmarks_are_those_of_the_results() -> None:
+    page = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
+    lines = (ROOT / "benchmarks/results/spoken_digits.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    recipes: dict[str, list[float]] = {}
+    for row in rows:
+        if row["study"] == "choose":
+            recipes.setdefault(row["recipe"], []).extend(row["validation"])
+    chosen = max(recipes, key=lambda recipe: sum(recipes[recipe]))
+    left_out = [row for row in rows if row["study"] == "speaker" and row["recipe"] == chosen]
+    assert chosen == "voices"
+    assert len(left_out) == 6
+    assert all(
+        f"({sum(values) / 6:.3f}" in page or f"{sum(values) / 6:.3f})" in page for values in recipes.values()
+    )
+    assert f"| mean | {sum(row['mean'] for row in left_out) / 6:.3f} |" in page
+    for row in rows:
+        low, high = row["ci95"] or (0, 0)
+        measured = f"{row['mean']:.3f} [{low:.3f}, {high:.3f}]"
+        if row["study"] == "official":
+            assert f"| {row['n_neurons']} neurons | {row['readout']} | {measured} |" in page
+        elif row in left_out:
+            assert f"| {row['speaker']} | {measured} |" in page
+        elif row["study"] == "synthetic":
+            assert f"{row['mean']:.3f} on " in page
+
+
 @pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("*/*.md")), ids=str)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
