@@ -9,6 +9,7 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
 from neurosim import counter
+from neurosim.baselines.quantum.circuit import Circuit, Slot
 
 # --- array ---
 
@@ -673,3 +674,56 @@ def wander(law: Any, m: Any, x: float, v: float, dt: float, key: int, draw: int,
         if abs(t - dt) < 1e-12 * dt:
             break
     return x
+
+
+# --- baselines/quantum/ ---
+
+_I, _X = np.eye(2), np.array([[0, 1], [1, 0]])
+_Y, _Z = np.array([[0, -1j], [1j, 0]]), np.diag([1, -1])
+_ONE_QUBIT = {"X": _X, "Y": _Y, "Z": _Z, "H": (_X + _Z) / np.sqrt(2), "S": np.diag([1, 1j])}
+
+
+def on_wires(n: int, matrices: dict[int, Any]) -> npt.NDArray[Any]:
+    """Kronecker product of a 2 x 2 matrix for every wire, identities where none is given."""
+    full = np.eye(1)
+    for wire in range(n):
+        full = np.kron(full, matrices.get(wire, _I))
+    return full
+
+
+def gate_matrix(circuit: Circuit, number: int, x: Any, w: Any) -> npt.NDArray[Any]:
+    """2^n x 2^n matrix of one gate."""
+    gate, n = circuit.gates[number], circuit.n_qubits
+    angle = gate.angle
+    if isinstance(angle, Slot):
+        angle = x[angle.index] if angle.source == "input" else w[angle.index]
+    name = {"CNOT": "X", "CZ": "Z"}.get(gate.name, gate.name.removeprefix("C"))
+    if angle is None:
+        small = _ONE_QUBIT[name]
+    else:
+        small = np.cos(angle / 2) * _I - 1j * np.sin(angle / 2) * _ONE_QUBIT[name[-1]]
+    *controls, target = gate.wires
+    if not controls:
+        return on_wires(n, {target: small})
+    off = on_wires(n, {controls[0]: np.diag([1, 0])})
+    return off + on_wires(n, {controls[0]: np.diag([0, 1]), target: small})
+
+
+def run_circuit(circuit: Circuit, x: Any, w: Any, p: float = 0, damping: float = 0) -> npt.NDArray[Any]:
+    """Outputs of one input, by multiplying dense density matrices; channels as sums over Kraus matrices."""
+    n = circuit.n_qubits
+    psi = np.eye(2**n)[0] if not circuit.amplitude else np.asarray(x) / np.linalg.norm(x)
+    rho = np.outer(psi, psi).astype(complex)
+    for k, gate in enumerate(circuit.gates):
+        u = gate_matrix(circuit, k, x, w)
+        rho = u @ rho @ u.conj().T
+        for wire in gate.wires:
+            paulis = [on_wires(n, {wire: m}) for m in (_X, _Y, _Z)]
+            rho = (1 - p) * rho + p / 3 * sum(m @ rho @ m.conj().T for m in paulis)
+            k0 = on_wires(n, {wire: np.diag([1, np.sqrt(1 - damping)])})
+            k1 = on_wires(n, {wire: np.sqrt(damping) * np.array([[0, 1], [0, 0]])})
+            rho = k0 @ rho @ k0.T + k1 @ rho @ k1.T
+    if circuit.measure == "probabilities":
+        return np.diag(rho).real
+    paulis = [on_wires(n, {wire: _ONE_QUBIT[circuit.measure]}) for wire in range(n)]
+    return np.array([np.trace(rho @ m).real for m in paulis])

@@ -1,0 +1,1 @@
+"""Baselines beside the liquid, all under one contract."""
