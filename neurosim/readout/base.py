@@ -181,7 +181,7 @@ class Readout(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]
             held_rows = np.arange(len(held_codes))
         else:
             held_x = X
-            rows, held_rows = _hold_out(codes, len(self.classes_), self.random_state)
+            rows, held_rows = hold_out(codes, len(self.classes_), self.random_state)
             held_codes = codes[held_rows]
         self.scaling_ = fit_scaling(X, rows, self.scaling)
         trained = self._train(
@@ -232,7 +232,7 @@ class ProbabilityMixin:
         return probabilities
 
 
-def _hold_out(
+def hold_out(
     codes: npt.NDArray[np.int64], n_classes: int, seed: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Rows to train on and a stratified tenth to validate on; all rows twice if that is too few."""

@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from neurosim.baselines.base import Operations
 from neurosim.baselines.quantum.circuit import Circuit
 from neurosim.baselines.quantum.noise import NoiseConfig, noisy_probabilities, sampled
 from neurosim.baselines.quantum.pennylane import PennyLane
@@ -40,8 +41,9 @@ class QuantumLayer(nn.Module):
     Attributes:
         circuit: What is run.
         n_circuits: How many of them.
-        evaluations: How often each runs per forward pass of a sample.
     """
+
+    quantum = True
 
     def __init__(self, circuit: Circuit, config: QuantumConfig, *, n_circuits: int = 1) -> None:
         super().__init__()
@@ -77,6 +79,12 @@ class QuantumLayer(nn.Module):
             p = sampled(p.transpose(1, 2), shots).transpose(1, 2)
         return simulator.outputs(p)
 
+    def work(self, x: Tensor, out: Tensor) -> Operations:
+        """Circuits, gates and shots for one sample, whose patches stand on the batch axis."""
+        n = self.n_circuits * len(x)
+        gates = {name: n * k for name, k in self.circuit.counts().items()}
+        return Operations(0, n, gates, self.circuit.depth, n * (self.config.shots or 0))
+
     def unitarity_error(self) -> float:
         """Largest deviation of the squared norm of the states of random inputs from 1."""
         with torch.no_grad():
@@ -105,6 +113,10 @@ class BlockLinear(nn.Module):
         """(B, n_outputs) of (B, n_inputs)."""
         x = x.unflatten(-1, (len(self.weight), -1))
         return torch.tanh(torch.einsum("coi,bci->bco", self.weight, x) + self.bias).flatten(1)
+
+    def work(self, x: Tensor, out: Tensor) -> Operations:
+        """Its products for one sample."""
+        return Operations(self.weight.numel() * len(x))
 
 
 class Deleted(nn.Module):
