@@ -294,3 +294,15 @@ def test_operations_add_up():
     gates = {"CNOT": 60, "RX": 20, "RY": 60, "RZ": 120}
     assert model.operations() == Operations(conv + 1568 * 20 + 20 * 3, 4, gates, 20, 400)
     assert isinstance(model, NetworkBaseline)
+
+
+def test_networks_need_only_torch_numpy_pydantic_and_scikit_learn():
+    code = (
+        "import sys, neurosim.events.idx, neurosim.results; from neurosim.baselines import *\n"
+        "from neurosim.baselines import robustness\n"
+        "[make_baseline(name) for name in BASELINES]\n"
+        "heavy = {'brian2', 'snntorch', 'optuna', 'tonic', 'numba', 'pennylane', 'reservoirpy', "
+        "'matplotlib'}\nsys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -37,7 +37,7 @@ from neurosim.baselines.training import (
 )
 from neurosim.config import StrictModel, fingerprint
 from neurosim.errors import BaselineError
-from neurosim.readout.base import hold_out
+from neurosim.split import hold_out
 
 Array = npt.NDArray[Any]
 Kind = Literal["image", "sequence", "vector"]

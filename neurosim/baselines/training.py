@@ -335,3 +335,8 @@ def _restore(
     where = next(iter(net.parameters())).device
     best = {key: value.to(where) for key, value in (part("best.") | empty).items()}
     return [Epoch(**epoch) for epoch in loaded[1]["history"]], best
+
+
+def total_seconds(history: list[Epoch]) -> float:
+    """Wall time of all epochs [s]."""
+    return sum(epoch.seconds for epoch in history)
