@@ -1,5 +1,7 @@
 """Obvious-loop twins of every kernel, to be read and believed."""
 
+from itertools import combinations, permutations
+from math import factorial
 from typing import Any
 
 import numpy as np
@@ -727,3 +729,61 @@ def run_circuit(circuit: Circuit, x: Any, w: Any, p: float = 0, damping: float =
         return np.diag(rho).real
     paulis = [on_wires(n, {wire: _ONE_QUBIT[circuit.measure]}) for wire in range(n)]
     return np.array([np.trace(rho @ m).real for m in paulis])
+
+
+def permanent(a: Any) -> complex:
+    """Permanent of a square matrix, by its definition."""
+    n = len(a)
+    return sum(np.prod([a[i, p[i]] for i in range(n)]) for p in permutations(range(n)))
+
+
+def fock_amplitude(u: Any, inputs: tuple[int, ...], state: Any) -> complex:
+    """Amplitude of a Fock state after an interferometer, single photons in the modes ``inputs``."""
+    rows = [mode for mode, k in enumerate(state) for _ in range(k)]
+    return permanent(u[np.ix_(rows, inputs)]) / np.sqrt(np.prod([factorial(k) for k in state]))
+
+
+def neuron(
+    state: Any, n: int, lane: int, sources: list[int], theta: float, phi: Any, degree: int, k: int
+) -> Any:
+    """A quantum neuron on a real state of n lanes, basis state by basis state; lane 0 is the first bit."""
+    new = np.zeros(2**n)
+    subsets = [i for d in range(1, degree + 1) for i in combinations(range(len(sources)), d)]
+    for index, amplitude in enumerate(state):
+        bits = [index >> (n - 1 - q) & 1 for q in range(n)]
+        e = np.pi / 2 + theta
+        for weight, subset in zip(phi, subsets, strict=True):
+            e += weight * np.prod([bits[sources[i]] for i in subset])
+        c, s = np.cos(e / 2) ** 2**k, np.sin(e / 2) ** 2**k
+        flipped = index ^ 1 << (n - 1 - lane)
+        new[index] += c * amplitude
+        new[flipped] += (-s if bits[lane] else s) * amplitude
+    return new
+
+
+def qrnn_step(state: Any, symbol: int, cell: Any) -> npt.NDArray[Any]:
+    """Amplitudes (2^n_io, 2^ws) of I/O and workspace lanes before the measurement, normalised."""
+    config = cell.config
+    n_io, ws = config.n_bits, config.workspace
+    n = n_io + ws
+    full = np.zeros((2**n_io, 2**ws))
+    full[symbol] = state
+    full = full.ravel()
+    for number in range(ws * (1 + config.stages)):
+        stage, place = divmod(number, ws)
+        if stage and not place:
+            for q in range(ws):
+                a = cell.turns[stage - 1, q].item() / 2
+                turn = np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
+                full = on_wires(n, {n_io + q: turn}) @ full
+        lane = n_io + place
+        sources = [q for q in range(n) if q != lane]
+        phi = cell.phi[number].tolist()
+        full = neuron(full, n, lane, sources, cell.theta[number].item(), phi, config.degree, config.order)
+    full = full.reshape(2**n_io, 2**ws)[symbol]
+    full = np.concatenate([full, np.zeros(2**n - 2**ws)])
+    for lane in range(n_io):
+        sources = [q for q in range(n) if q != lane]
+        theta, phi = cell.theta_out[lane].item(), cell.phi_out[lane].tolist()
+        full = neuron(full, n, lane, sources, theta, phi, config.degree, config.order)
+    return (full / np.linalg.norm(full)).reshape(2**n_io, 2**ws)

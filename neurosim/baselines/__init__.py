@@ -20,6 +20,9 @@ BASELINES: dict[str, str] = {
     "hqnn_parallel": "neurosim.baselines.quantum.hqnn_parallel:HqnnParallel",
     "hqnn_quanv": "neurosim.baselines.quantum.hqnn_quanv:HqnnQuanv",
     "hybrid_cnn": "neurosim.baselines.quantum.hybrid_cnn:HybridCnn",
+    "photonic": "neurosim.baselines.quantum.photonic:Photonic",
+    "qrnn": "neurosim.baselines.quantum.qrnn:Qrnn",
+    "quantum_creep": "neurosim.baselines.quantum.quantum_creep:QuantumCreep",
     "quantum_transfer": "neurosim.baselines.quantum.quantum_transfer:QuantumTransfer",
 }
 

@@ -328,7 +328,7 @@ def count_operations(nets: list[nn.Module], sample: Tensor) -> Operations:
     done: list[Operations] = []
 
     def hook(part: nn.Module, inputs: Any, output: Any) -> None:
-        x = inputs[0]
+        x = inputs[0] if inputs else None
         if hasattr(part, "work"):
             done.append(part.work(x, output))  # type: ignore[operator]
         elif isinstance(part, nn.Linear):
@@ -336,7 +336,7 @@ def count_operations(nets: list[nn.Module], sample: Tensor) -> Operations:
         elif isinstance(part, nn.Conv2d):
             done.append(Operations(output.numel() * part.weight[0].numel()))
         elif isinstance(part, nn.RNNBase):
-            steps = x.numel() // x.shape[-1]
+            steps = inputs[0].numel() // inputs[0].shape[-1]
             done.append(Operations(steps * sum(w.numel() for w in part.parameters() if w.ndim == 2)))
 
     handles = [part.register_forward_hook(hook) for net in nets for part in net.modules()]
