@@ -209,7 +209,9 @@ def test_schedules_are_pytorchs(schedule):
 
 def test_attacks_stay_within_epsilon_and_the_pixels():
     x, y = digits(300)
-    model = make_baseline("hybrid_cnn", {"training": {"epochs": 4, "augment": "none"}}).fit(x, y)
+    model = make_baseline(
+        "hybrid_cnn", {"training": {"epochs": 4, "augment": "none", "schedule": "constant"}}
+    ).fit(x, y)
     pixels = x[:100, None].astype(np.float32) / 255
     clean = model.score(pixels, y[:100])
     for attacked in (
@@ -232,6 +234,11 @@ def test_forms_of_samples():
     assert samples(frames, "vector", "a").shape == (2, 32)
     assert samples(np.ones((3, 784)), "image", "a").shape == (3, 1, 28, 28)
     assert samples(np.ones((3, 2, 7, 9)), "sequence", "a").shape == (3, 7, 18)
+    counts = np.full((2, 9), 7, np.uint8)
+    assert (
+        samples(counts, "vector", "a").dtype == np.float32
+    )  # counts stay as they are, grey levels are bytes
+    assert samples(counts, "image", "a").dtype == np.uint8
     for bad, message in (
         (np.ones((3, 785)), "are no images"),
         (np.full((3, 4, 4), np.nan), "samples hold nan; give finite numbers"),
@@ -257,6 +264,15 @@ def test_wrong_use_is_explained():
         model.predict(x[:, :20, :20])
     with pytest.raises(BaselineError, match="take a lower training"):
         make_baseline("hqnn_parallel", {"training": {"learning_rate": 1e30, "optimizer": "sgd"}}).fit(x, y)
+
+
+def test_keys_lie_over_the_baselines_own_recipe():
+    config = make_baseline("hybrid_cnn", {"training": {"epochs": 2}, "quantum": {"shots": 10}}).settings
+    assert config.training.epochs == 2
+    assert config.training.optimizer == "adamw"
+    assert config.training.schedule == "one_cycle"
+    assert config.quantum.shots == 10
+    assert make_baseline("cnn_svm", {"training": {"epochs": 2}}).settings.training.loss == "hinge"
 
 
 @pytest.mark.parametrize("name", BASELINES)

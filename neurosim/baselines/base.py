@@ -361,7 +361,10 @@ def count_operations(nets: list[nn.Module], sample: Tensor) -> Operations:
 
 
 def samples(X: Any, kind: Kind, name: str) -> Array:
-    """Samples in the form that a baseline reads, uint8 or float32.
+    """Samples in the form that a baseline reads: grey levels as uint8, all else as float32.
+
+    uint8 in the form of images are grey levels, which are read as 0..1; in the form of vectors or sequences
+    they are counts, which are read as they are.
 
     Args:
         X: Grey images (n, h, w), images (n, c, h, w), event frames (n, T, channel) or (n, T, p, h, w),
@@ -374,9 +377,10 @@ def samples(X: Any, kind: Kind, name: str) -> Array:
         BaselineError: If X has another form or holds something that is no finite number.
     """
     x = np.asarray(X)
-    if x.dtype != np.uint8:
-        if x.dtype.kind not in "biuf":
-            raise BaselineError(f"{name}: samples of type {x.dtype}; give numbers")
+    if x.dtype.kind not in "biuf":
+        raise BaselineError(f"{name}: samples of type {x.dtype}; give numbers")
+    forms = {"image": (2, 3, 4), "vector": (3, 4), "sequence": (4,)}
+    if x.dtype != np.uint8 or x.ndim not in forms[kind]:
         x = x.astype(np.float32)
         if not np.isfinite(x).all():
             raise BaselineError(f"{name}: samples hold {x[~np.isfinite(x)][0]}; give finite numbers")
