@@ -52,7 +52,7 @@ class CellConfig(NetworkConfig):
     stages: int = Field(2, ge=0, le=10)
     order: int = Field(2, ge=0, le=6)
     degree: int = Field(2, ge=1, le=4)
-    spread: float = Field(0.5, ge=0, le=10)
+    spread: float = Field(0.1, ge=0, le=10)
 
 
 class QrnnConfig(CellConfig):
@@ -69,9 +69,9 @@ class QrnnConfig(CellConfig):
 
     training: TrainingConfig = TrainingConfig(
         epochs=10,
-        batch_size=64,
+        batch_size=16,
         optimizer="adamw",
-        learning_rate=0.02,
+        learning_rate=0.03,
         clip=0.5,
         loss="cross_entropy_of_probabilities",
     )
@@ -340,7 +340,7 @@ class Qrnn(NetworkBaseline):
         reproduced="cell, neurons, amplification and post-selection (1,212 parameters for 8 workspace and 2 "
         "I/O lanes), 10 x 10 pixels of 2 bits; memorisation and Elman's XOR as tests",
         differs="t-SNE is left out: it embeds the test images together with the training images. Weights "
-        "start with a spread of 0.5, without which small cells get stuck; training.loss = 'log_likelihood' "
+        "start with a spread of 0.1, without which small cells get stuck; training.loss = 'log_likelihood' "
         "is the proper one, the default (cross-entropy of probabilities) the authors'. Post-selection is "
         "free in simulation and is what hardware would pay for: QrnnClassifier.kept reports its probability",
     )
