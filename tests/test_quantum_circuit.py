@@ -19,6 +19,9 @@ from neurosim.baselines.quantum.circuit import (
     cnot_ring,
     strongly_entangling,
 )
+from neurosim.baselines.quantum.hqnn_parallel import HqnnParallel
+from neurosim.baselines.quantum.hqnn_quanv import HqnnQuanv
+from neurosim.baselines.quantum.hybrid_cnn import HybridCnn
 from neurosim.baselines.quantum.layer import QuantumConfig, QuantumLayer
 from neurosim.baselines.quantum.noise import (
     MAX_DENSITY_QUBITS,
@@ -28,6 +31,7 @@ from neurosim.baselines.quantum.noise import (
     readout_errors,
     sampled,
 )
+from neurosim.baselines.quantum.quantum_transfer import QuantumTransfer
 from neurosim.baselines.quantum.statevector import Statevector
 from neurosim.errors import BaselineError
 
@@ -64,6 +68,7 @@ CIRCUITS = {
         5, (*angle_embedding(5, "RY"), Gate("H", (0,)), *cnot_ring(5)[:4]), "probabilities"
     ),
     "mixed": Circuit(3, MIXED, "Y"),
+    "again": Circuit(3, (*angle_embedding(3, "RX"), *cnot_ring(3), Gate("RY", (1,), Slot("input", 3)))),
     "no_gates": Circuit(2, (), "probabilities"),
 }
 
@@ -134,6 +139,31 @@ def test_outputs_and_gradients_equal_pennylane(name, noise):
         answers.append((out.detach(), x.grad, w.grad if circuit.n_weights else torch.zeros(0)))
     for mine, theirs in zip(*answers, strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=0)
+
+
+SHIPPED = {
+    "hqnn_parallel": HqnnParallel.circuit(),
+    "hqnn_quanv": HqnnQuanv.circuit(),
+    "hybrid_cnn": HybridCnn.circuit(),
+    "quantum_transfer_1": QuantumTransfer.circuit(1),
+    "quantum_transfer_2": QuantumTransfer.circuit(2),
+}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_circuits_equal_pennylane_in_outputs_and_gradients(name):
+    pytest.importorskip("pennylane", reason="the extra 'quantum' is not installed")
+    from neurosim.baselines.quantum.pennylane import PennyLane
+
+    circuit = SHIPPED[name]
+    answers = []
+    for simulator in (Statevector(circuit), PennyLane(circuit)):
+        x, w = draw(circuit, dtype=torch.float32)
+        out = simulator(x, w)
+        (out * torch.linspace(-1, 1, out.shape[-1]) / out.shape[-1] ** 0.5).sum().backward()
+        answers.append((out.detach(), x.grad, w.grad if circuit.n_weights else torch.zeros(0)))
+    for mine, theirs in zip(*answers, strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["strong_y", "wide", "mixed"])

@@ -34,11 +34,20 @@ from neurosim.store import write_text
 
 RESULTS = Path(__file__).parents[1] / "results" / "baselines_mnist.jsonl"
 N_VALIDATION, N_ATTACKED = 10_000, 1_000
-DEFAULT: dict[str, dict[str, Any]] = {
-    "hqnn_parallel": {"training": {"epochs": 20, "schedule": "cosine"}},
-    "hybrid_cnn": {},
-    "quantum_transfer": {},
-}
+FALLING = {"training": {"epochs": 20, "schedule": "cosine"}}
+CLASSICAL, DELETED = {"quantum": {"variant": "classical"}}, {"quantum": {"variant": "deleted"}}
+DEFAULT: list[tuple[str, dict[str, Any]]] = [  # every hybrid with its twin
+    ("cnn", {}),
+    ("cnn_svm", {}),
+    ("hqnn_parallel", FALLING),
+    ("hqnn_parallel", FALLING | CLASSICAL),
+    ("hqnn_parallel", FALLING | DELETED),
+    ("hybrid_cnn", {}),
+    ("hybrid_cnn", CLASSICAL),
+    ("quantum_transfer", {}),
+    ("quantum_transfer", CLASSICAL),
+    ("quantum_transfer", DELETED),
+]
 
 
 def main() -> None:
@@ -57,14 +66,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     accuracies = {}
-    for name in options.names or DEFAULT:
-        config = {} if options.names else DEFAULT[name]
+    for name, config in [(name, {}) for name in options.names] or DEFAULT:
         row = measure(name, merge(config, overrides(options)), options)
         rows = options.out.read_text() if options.out.exists() else ""
         write_text(options.out, rows + json.dumps(row) + "\n")
         low, high = row["ci95"]
         print(f"{name} {row['config']}: {row['mean']:.4f} [{low:.4f}, {high:.4f}]", flush=True)
-        accuracies[name] = row["mean"]
+        variant = config.get("quantum", {}).get("variant")
+        accuracies[f"{name}_{variant}" if variant else name] = row["mean"]
     print(json.dumps(accuracies))
 
 

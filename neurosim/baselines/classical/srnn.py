@@ -67,10 +67,10 @@ class SpikingNetwork(nn.Module):
         n, steps, _ = x.shape
         currents = self.entry(x)
         spikes = x.new_zeros(n, self.recurrence.in_features)
-        membrane = self.neurons.reset_mem()
+        membrane = torch.zeros_like(spikes)  # snnTorch's own start is on the CPU
         counts = torch.zeros_like(spikes)
         answer = x.new_zeros(n, self.head.out_features)
-        out_membrane = self.outputs.reset_mem() if self.outputs is not None else None
+        out_membrane = torch.zeros_like(answer)
         for t in range(steps):
             spikes, membrane = self.neurons(currents[:, t] + self.recurrence(spikes), membrane)
             counts = counts + spikes

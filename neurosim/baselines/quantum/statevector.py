@@ -281,7 +281,7 @@ class Statevector(nn.Module):
             state[:, 0] = 1
             return state
         if self.plain_product:
-            vectors = by_input[..., 0]
+            vectors = by_input[:, :, : self.n, :, 0]
         else:
             table = torch.cat([constant[:, None].expand(-1, batch, -1, -1, -1), by_input], 2)
             vectors = table[:, :, self.product_runs[0], :, 0]
