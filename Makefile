@@ -46,5 +46,5 @@ $(VENV)/.runtime: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime
-	$(PIP) -e '.[dev,study]'
+	$(PIP) -e '.[dev,esn,quantum,study]'
 	touch $@

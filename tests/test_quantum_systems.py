@@ -220,6 +220,29 @@ def test_meshes_are_unitary_and_connect_everything(n_modes):
     assert (u.abs() > 0).all()
 
 
+def test_meshes_and_probabilities_are_percevals():
+    pcvl = pytest.importorskip("perceval", reason="the extra 'photonic' is not installed")
+    torch.manual_seed(0)
+    theta, phi = 6 * torch.rand(2, n_cells(5), 2)
+    circuit, cell = pcvl.Circuit(5), 0
+    for layer in range(5):
+        for mode in range(layer % 2, 4, 2):
+            for r in range(2):
+                circuit.add((mode, mode + 1), pcvl.BS(theta=float(theta[cell, r])))
+                circuit.add(mode, pcvl.PS(float(phi[cell, r])))
+            cell += 1
+    u = mesh(theta, phi, 5)
+    np.testing.assert_allclose(u, np.array(circuit.compute_unitary()), atol=1e-6)
+    backend = pcvl.SLOSBackend()
+    backend.set_circuit(circuit)
+    backend.set_input_state(pcvl.BasicState([1, 0, 1, 1, 0]))
+    theirs = backend.prob_distribution()
+    slos = Slos(5, (0, 2, 3))
+    ours = slos(u[None, :, [0, 2, 3]])[0].tolist()
+    for state, p in zip(slos.states.tolist(), ours, strict=True):
+        assert p == pytest.approx(theirs[pcvl.BasicState(state)], abs=1e-6)
+
+
 def test_photonic_figures_are_those_published():
     assert len(fock_states(10, 5)) == 2_002
     model = make_baseline("photonic")

@@ -1,4 +1,4 @@
-"""Speed of the statevector simulator against PennyLane: see ../README.md.
+"""Speed of the simulators against PennyLane and MerLin: see ../README.md.
 
 One training step of a hybrid network for everybody: RX embedding, three strongly entangling layers, <Z> of
 every qubit, a linear layer, cross-entropy, gradients of weights and inputs, Adam. Batch 64, one thread, CPU
@@ -20,6 +20,7 @@ from neurosim.baselines.quantum.layer import QuantumConfig, QuantumLayer
 from neurosim.baselines.quantum.slos import Slos, mesh, n_cells
 
 QUBITS, BATCH, N_LAYERS = (4, 5, 8), 64, 3
+MODES, PHOTONS = 10, 5
 ROUNDS, ROUND_SECONDS = 9, 0.15
 
 
@@ -49,10 +50,10 @@ def pennylane(n: int, interface: str, method: str) -> nn.Module:
     return layer
 
 
-def step(layer: nn.Module, n: int) -> Callable[[], None]:
-    """One training step of a network with ``layer`` in it."""
+def step(layer: nn.Module, n: int, n_out: int | None = None) -> Callable[[], None]:
+    """One training step of a network with ``layer`` from n to ``n_out`` (None: n) numbers in it."""
     torch.manual_seed(0)
-    head = nn.Linear(n, 10)
+    head = nn.Linear(n_out or n, 10)
     optimizer = torch.optim.Adam([*layer.parameters(), *head.parameters()], 1e-3)
     x = torch.rand(BATCH, n, requires_grad=True)
     y = torch.randint(10, (BATCH,))
@@ -67,26 +68,50 @@ def step(layer: nn.Module, n: int) -> Callable[[], None]:
     return run
 
 
+class Interferometer(nn.Module):
+    """Two trained meshes with the inputs as phases between them: all Fock probabilities."""
+
+    def __init__(self, n_modes: int, n_photons: int) -> None:
+        super().__init__()
+        self.slos = Slos(n_modes, tuple(range(0, 2 * n_photons, 2)))
+        self.angles = nn.Parameter(2 * math.pi * torch.rand(4, n_cells(n_modes), 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = mesh(self.angles[0], self.angles[1], x.shape[1])[:, list(self.slos.inputs)]
+        second = mesh(self.angles[2], self.angles[3], x.shape[1])
+        return self.slos(second @ (torch.complex(torch.cos(x), torch.sin(x))[:, :, None] * first))
+
+
+def merlin(n_modes: int, n_photons: int) -> Callable[[], None]:
+    """MerLin's layer with the same meshes."""
+    import merlin as ml
+    import perceval as pcvl
+
+    circuit = pcvl.Circuit(n_modes)
+    for tag in "ab":
+        for layer in range(n_modes):
+            for j in range(layer % 2, n_modes - 1, 2):
+                for r in "01":
+                    circuit.add((j, j + 1), pcvl.BS(theta=pcvl.P(f"t{tag}_{layer}_{j}_{r}")))
+                    circuit.add(j, pcvl.PS(pcvl.P(f"t{tag}p_{layer}_{j}_{r}")))
+        if tag == "a":
+            for j in range(n_modes):
+                circuit.add(j, pcvl.PS(pcvl.P(f"x{j}")))
+    layer = ml.QuantumLayer(
+        input_size=n_modes,
+        circuit=circuit,
+        input_state=[1, 0] * n_photons + [0] * (n_modes - 2 * n_photons),
+        trainable_parameters=["t"],
+        input_parameters=["x"],
+        measurement_strategy=ml.MeasurementStrategy.probs(ml.ComputationSpace.FOCK),
+    )
+    return step(layer, n_modes, math.comb(n_modes + n_photons - 1, n_photons))
+
+
 def photonic(n_modes: int, n_photons: int) -> Callable[[], None]:
-    """One step of two trained meshes with phases between them, all Fock probabilities, Adam."""
-    torch.manual_seed(0)
-    slos = Slos(n_modes, tuple(range(0, 2 * n_photons, 2)))
-    angles = nn.Parameter(2 * math.pi * torch.rand(4, n_cells(n_modes), 2))
-    head = nn.Linear(len(slos.states), 10)
-    optimizer = torch.optim.Adam([angles, *head.parameters()], 1e-3)
-    x = torch.rand(BATCH, n_modes, requires_grad=True)
-    y = torch.randint(10, (BATCH,))
-
-    def run() -> None:
-        first = mesh(angles[0], angles[1], n_modes)[:, list(slos.inputs)]
-        second = mesh(angles[2], angles[3], n_modes)
-        columns = second @ (torch.complex(torch.cos(x), torch.sin(x))[:, :, None] * first)
-        loss = functional.cross_entropy(head(slos(columns)), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
-    return run
+    """Ours."""
+    layer = Interferometer(n_modes, n_photons)
+    return step(layer, n_modes, len(layer.slos.states))
 
 
 def timed(runs: dict[str, Callable[[], None]]) -> dict[str, float]:
@@ -122,8 +147,21 @@ def main() -> None:
             print(f"{n} qubits  {name:10} {spent * 1e3:9.3f} {spent / seconds['ours']:8.2f}")
             if name != "ours":
                 result[f"ratio_{name}_{n}"] = spent / seconds["ours"]
-    ours = timed({"photonic": photonic(10, 5)})["photonic"]
-    print(f"10 modes, 5 photons, 2,002 states  ours {ours * 1e3:9.3f}")
+    runs = {"ours": photonic(MODES, PHOTONS)}
+    result["ratio_merlin"] = None
+    try:
+        runs["merlin"] = merlin(MODES, PHOTONS)
+    except ImportError as why:
+        print(
+            f"MerLin: not installed ({why}); pip install --no-deps merlinquantum perceval-quandela exqalibur ..."
+        )
+    seconds = timed(runs)
+    for name, spent in seconds.items():
+        print(
+            f"{MODES} modes, {PHOTONS} photons  {name:10} {spent * 1e3:9.3f} {spent / seconds['ours']:8.2f}"
+        )
+        if name != "ours":
+            result[f"ratio_{name}"] = spent / seconds["ours"]
     print(json.dumps({key: v if v is None else round(v, 3) for key, v in sorted(result.items())}))
 
 
