@@ -396,6 +396,10 @@ def test_the_starter_and_the_recurrent_cell_learn():
     starter = make_baseline("photonic", keys | {"model": "starter", "transmittance": 0.5}).fit(x, y)
     assert starter.validation_accuracy_ > 0.9
     assert starter.n_parameters == 3 * (144 + 435 + 1)
-    keys = {"side": 3, "n_bits": 2, "workspace": 3, "stages": 1}
-    keys["training"] = {"epochs": 30, "learning_rate": 0.05, "batch_size": 16}
-    assert make_baseline("qrnn", keys).fit(x, y).validation_accuracy_ > 0.9
+    x, y = bars(200, n_classes=2)
+    keys = {"side": 2, "workspace": 3, "stages": 1, "training": {"epochs": 20, "learning_rate": 0.05}}
+    model = make_baseline("qrnn", keys).fit(x, y)
+    assert model.validation_accuracy_ > 0.9
+    punished = 10 ** model.network_.kept(torch.tensor(x[:, None] / 255, dtype=torch.float32)).mean()
+    free = make_baseline("qrnn", keys | {"keep": 0.0}).fit(x, y).network_
+    assert punished > 10 ** free.kept(torch.tensor(x[:, None] / 255, dtype=torch.float32)).mean()

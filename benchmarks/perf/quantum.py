@@ -153,7 +153,8 @@ def main() -> None:
         runs["merlin"] = merlin(MODES, PHOTONS)
     except ImportError as why:
         print(
-            f"MerLin: not installed ({why}); pip install --no-deps merlinquantum perceval-quandela exqalibur ..."
+            f"MerLin: not installed ({why}); pip install --no-deps merlinquantum perceval-quandela exqalibur "
+            f"..."
         )
     seconds = timed(runs)
     for name, spent in seconds.items():

@@ -148,7 +148,8 @@ def train(
     Draws come from PyTorch's current generators. Ties of accuracy go to the lower loss.
 
     Args:
-        net: On the device of the data.
+        net: On the device of the data. An attribute ``penalty``, set by its forward pass, is added to the
+            loss.
         data: Training part.
         validation: The part that chooses.
         config: Recipe.
@@ -182,6 +183,7 @@ def train(
             optimizer.param_groups[0]["lr"] = _rate(config, epoch * n_batches + i, n_batches)
             x, y = as_float(data.x[which]), data.y[which]
             loss = criterion(net(_affine(x) if config.augment == "affine" else x), y)
+            loss = loss + getattr(net, "penalty", 0.0)
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             if config.clip:
