@@ -111,21 +111,19 @@ class QuantumTransfer(Hybrid):
 
     def _features(self, x: Tensor, progress: Progress | None) -> nn.Module:
         settings = self.settings
-        scale = (
-            255.0 if x.dtype == torch.uint8 else float(x.abs().amax().clamp_min(1e-12))
-        )  # sigmoids reach 1
+        scale = 1.0 if x.dtype == torch.uint8 else float(x.amax().clamp_min(1e-12))  # sigmoids reach 1
         net = Autoencoder(x[0].numel(), settings.hidden).to(x.device)
         optimizer = torch.optim.Adam(net.parameters(), 1e-3)
         for epoch in range(settings.autoencoder_epochs):
             for which in torch.randperm(len(x)).to(x.device).split(128):
-                pixels = as_float(x[which]) * (1.0 if x.dtype == torch.uint8 else 1 / scale)
+                pixels = as_float(x[which]) / scale
                 loss = functional.mse_loss(net(pixels), pixels.flatten(1))
                 optimizer.zero_grad()
                 torch.autograd.backward(loss)
                 optimizer.step()
             if progress:
                 progress("autoencoder", epoch + 1, settings.autoencoder_epochs)
-        encoder = nn.Sequential(nn.Identity() if x.dtype == torch.uint8 else _Divide(scale), net.encoder)
+        encoder = nn.Sequential(_Divide(scale), net.encoder)
         z = outputs(encoder, x)
         five = settings.version == 2 and not (
             settings.quantum.variant == "classical" and settings.twin == "latent"
