@@ -22,6 +22,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from pydantic import Field
+from sklearn.decomposition import PCA
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -29,7 +30,8 @@ from neurosim.baselines.base import BaselineConfig, Facts, NetworkBaseline, Netw
 from neurosim.baselines.quantum.hybrid import widest
 from neurosim.baselines.quantum.layer import QuantumConfig
 from neurosim.baselines.quantum.noise import readout_errors, sampled
-from neurosim.baselines.training import TrainingConfig
+from neurosim.baselines.quantum.quantum_transfer import Rescale
+from neurosim.baselines.training import Progress, TrainingConfig, as_float
 from neurosim.errors import BaselineError
 
 COMPILED = 2048  # most rows of all A together that are multiplied out
@@ -63,6 +65,8 @@ class QrnnConfig(CellConfig):
 
     Attributes:
         side: Images are averaged down to side x side pixels of 2^n_bits grey levels, read one by one.
+        components: Read this many principal components in 2^n_bits levels instead of pixels (the authors: 8
+            of 3 bits); None: pixels.
         keep: Weight in the loss of -log p per step, p the probability of the zeros that are post-selected
             before the label; without it training finds states that are hardly ever measured, and forgets.
         trajectories: Noisy runs over which a prediction is averaged.
@@ -82,6 +86,7 @@ class QrnnConfig(CellConfig):
         loss="cross_entropy_of_probabilities",
     )
     side: int = Field(10, ge=2, le=28)
+    components: int | None = Field(None, ge=1, le=100)
     keep: float = Field(0.1, ge=0)
     trajectories: int = Field(8, ge=1)
     quantum: QuantumConfig = QuantumConfig()
@@ -231,8 +236,8 @@ def _hit(state: Tensor, p: float) -> Tensor:
     return (state * phase).gather(1, index ^ flip[:, None])
 
 
-class PixelReader(nn.Module):
-    """Images (B, c, h, w) to sequences (B, side^2) of 2^n_bits grey levels; the first channel."""
+class Reader(nn.Module):
+    """Images (B, c, h, w) to (B, side^2) grey levels of the first channel, or angles (B, n) to n levels."""
 
     def __init__(self, side: int, n_bits: int) -> None:
         super().__init__()
@@ -240,7 +245,9 @@ class PixelReader(nn.Module):
         self.levels: int = 2**n_bits
 
     def forward(self, x: Tensor) -> Tensor:
-        """int64 symbols."""
+        """int64 symbols, 2^n_bits of them."""
+        if x.ndim == 2:
+            return (x * (self.levels / math.pi)).long().clamp(0, self.levels - 1)
         small: Tensor = functional.adaptive_avg_pool2d(x[:, :1], self.side).flatten(1)
         return (small * self.levels).long().clamp(0, self.levels - 1)
 
@@ -251,7 +258,7 @@ class QrnnClassifier(nn.Module):
     def __init__(self, config: QrnnConfig, n_classes: int) -> None:
         super().__init__()
         self.config = config
-        self.reader = PixelReader(config.side, config.n_bits)
+        self.reader = Reader(config.side, config.n_bits)
         self.cell = Cell(config, entangled=config.quantum.variant != "no_entanglement")
         if config.quantum.variant == "frozen":
             for weights in (self.cell.theta, self.cell.phi, self.cell.turns):
@@ -302,7 +309,7 @@ class QrnnClassifier(nn.Module):
 
     def work(self, x: Tensor, out: Tensor) -> Operations:
         """Neurons and RY gates of all steps (a neuron of order k is built of some 2^k controlled turns)."""
-        c, steps = self.config, self.config.side**2
+        c, steps = self.config, self.config.components or self.config.side**2
         neurons = (c.workspace * (1 + c.stages) + c.n_bits) * steps
         gates = {"neuron": neurons, "RY": c.workspace * c.stages * steps}
         depth = steps * (c.workspace * (1 + c.stages) + c.n_bits + c.stages)
@@ -314,7 +321,7 @@ class Recurrent(nn.Module):
 
     def __init__(self, config: QrnnConfig, n_classes: int, width: int, *, gated: bool) -> None:
         super().__init__()
-        self.reader = PixelReader(config.side, config.n_bits)
+        self.reader = Reader(config.side, config.n_bits)
         self.levels = 2**config.n_bits
         self.recurrence = (nn.GRU if gated else nn.RNN)(1, width, batch_first=True)
         self.head = nn.Linear(width, n_classes)
@@ -331,9 +338,9 @@ class PixelLinear(nn.Module):
 
     def __init__(self, config: QrnnConfig, n_classes: int) -> None:
         super().__init__()
-        self.reader = PixelReader(config.side, config.n_bits)
+        self.reader = Reader(config.side, config.n_bits)
         self.levels = 2**config.n_bits
-        self.head = nn.Linear(config.side**2, n_classes)
+        self.head = nn.Linear(config.components or config.side**2, n_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Probabilities (B, n_classes)."""
@@ -360,10 +367,19 @@ class Qrnn(NetworkBaseline):
         "what hardware would pay for: QrnnClassifier.kept reports its probability",
     )
 
+    def _features(self, x: Tensor, progress: Progress | None) -> nn.Module | None:
+        """Principal components as angles between 0 and pi."""
+        if (n := self.settings.components) is None:
+            return None
+        flat = as_float(x).flatten(1)
+        pca = PCA(n, random_state=0).fit(flat.cpu().numpy())
+        matrix, mean = (torch.from_numpy(a).to(flat) for a in (pca.components_.T, pca.mean_))
+        return nn.Sequential(nn.Flatten(), Rescale(matrix, mean, flat))
+
     def network(self, shape: tuple[int, ...], n_classes: int) -> nn.Module:
         """The network for images of at least ``side`` x ``side`` pixels."""
         config = self.settings
-        if min(shape[1:]) < config.side:
+        if config.components is None and min(shape[1:]) < config.side:
             raise BaselineError(
                 f"qrnn: images of {shape[1]} x {shape[2]} pixels; at least {config.side} a side"
             )
