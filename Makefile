@@ -46,5 +46,5 @@ $(VENV)/.runtime: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime
-	$(PIP) -e '.[dev,export,speech,study]'
+	$(PIP) -e '.[dev,esn,export,quantum,speech,study]'
 	touch $@

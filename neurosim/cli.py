@@ -65,8 +65,12 @@ devices = typer.Typer(
 datasets = typer.Typer(
     no_args_is_help=True, help="Event data sets: what they hold, whether they are here, how to get them."
 )
+baselines = typer.Typer(
+    no_args_is_help=True, help="Quantum hybrids and classical rivals of the liquid: facts, keys, circuits."
+)
 app.add_typer(devices, name="devices")
 app.add_typer(datasets, name="datasets")
+app.add_typer(baselines, name="baselines")
 
 Engine = Literal["numba", "snntorch", "brian2"]
 Data = Annotated[
@@ -461,6 +465,25 @@ def datasets_fetch(
         typer.echo(path)
     if not paths:
         typer.echo(f"{card.name}: nothing to fetch, its card names no files")
+
+
+@baselines.command("list")
+def baselines_list() -> None:
+    """List the baselines."""
+    from neurosim.report.baselines import list_baselines
+
+    list_baselines(Console())
+
+
+@baselines.command("show")
+def baselines_show(name: Annotated[str, typer.Argument(help="A baseline's name.")]) -> None:
+    """Print what a baseline is, what its paper reports, its keys, and its circuit.
+
+    neurosim baselines show hqnn_parallel
+    """
+    from neurosim.report.baselines import show_baseline
+
+    show_baseline(name, Console())
 
 
 def _run(

@@ -9,6 +9,7 @@
       DataNotFoundError   (FileNotFoundError)  a data set is not on this machine
       OutOfRangeError     (ValueError)   a physical value leaves the range its card was fitted in
       ShapeError          (ValueError)   arrays disagree with each other
+      BaselineError       (ValueError)   a baseline's name, config, circuit or input is wrong
       MissingExtraError   (ImportError)  an optional package is not installed
 
 Every message says which value in which place, what is allowed, and what to do. The command line
@@ -53,6 +54,10 @@ class OutOfRangeError(NeurosimError, ValueError):
 
 class ShapeError(NeurosimError, ValueError):
     """Arrays that belong together disagree in shape."""
+
+
+class BaselineError(NeurosimError, ValueError):
+    """A baseline's name, config, circuit or input is wrong."""
 
 
 class MissingExtraError(NeurosimError, ImportError):

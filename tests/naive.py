@@ -1,5 +1,7 @@
 """Obvious-loop twins of every kernel, to be read and believed."""
 
+from itertools import combinations, permutations
+from math import factorial
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from scipy.optimize import brentq
 from scipy.stats import poisson
 
 from neurosim import counter
+from neurosim.baselines.quantum.circuit import Circuit, Slot
 
 # --- array ---
 
@@ -851,3 +854,114 @@ def contrastive_loss(kind, a, b, y, temperature, margin):  # type: ignore[no-unt
                 }[kind]
                 total -= target * (row[j] - np.log(np.exp(row).sum()))
     return total / (2 * n)
+
+
+# --- baselines/quantum/ ---
+
+_I, _X = np.eye(2), np.array([[0, 1], [1, 0]])
+_Y, _Z = np.array([[0, -1j], [1j, 0]]), np.diag([1, -1])
+_ONE_QUBIT = {"X": _X, "Y": _Y, "Z": _Z, "H": (_X + _Z) / np.sqrt(2), "S": np.diag([1, 1j])}
+
+
+def on_wires(n: int, matrices: dict[int, Any]) -> npt.NDArray[Any]:
+    """Kronecker product of a 2 x 2 matrix for every wire, identities where none is given."""
+    full = np.eye(1)
+    for wire in range(n):
+        full = np.kron(full, matrices.get(wire, _I))
+    return full
+
+
+def gate_matrix(circuit: Circuit, number: int, x: Any, w: Any) -> npt.NDArray[Any]:
+    """2^n x 2^n matrix of one gate."""
+    gate, n = circuit.gates[number], circuit.n_qubits
+    angle = gate.angle
+    if isinstance(angle, Slot):
+        angle = x[angle.index] if angle.source == "input" else w[angle.index]
+    name = {"CNOT": "X", "CZ": "Z"}.get(gate.name, gate.name.removeprefix("C"))
+    if angle is None:
+        small = _ONE_QUBIT[name]
+    else:
+        small = np.cos(angle / 2) * _I - 1j * np.sin(angle / 2) * _ONE_QUBIT[name[-1]]
+    *controls, target = gate.wires
+    if not controls:
+        return on_wires(n, {target: small})
+    off = on_wires(n, {controls[0]: np.diag([1, 0])})
+    return off + on_wires(n, {controls[0]: np.diag([0, 1]), target: small})
+
+
+def run_circuit(circuit: Circuit, x: Any, w: Any, p: float = 0, damping: float = 0) -> npt.NDArray[Any]:
+    """Outputs of one input, by multiplying dense density matrices; channels as sums over Kraus matrices."""
+    n = circuit.n_qubits
+    psi = np.eye(2**n)[0] if not circuit.amplitude else np.asarray(x) / np.linalg.norm(x)
+    rho = np.outer(psi, psi).astype(complex)
+    for k, gate in enumerate(circuit.gates):
+        u = gate_matrix(circuit, k, x, w)
+        rho = u @ rho @ u.conj().T
+        for wire in gate.wires:
+            paulis = [on_wires(n, {wire: m}) for m in (_X, _Y, _Z)]
+            rho = (1 - p) * rho + p / 3 * sum(m @ rho @ m.conj().T for m in paulis)
+            k0 = on_wires(n, {wire: np.diag([1, np.sqrt(1 - damping)])})
+            k1 = on_wires(n, {wire: np.sqrt(damping) * np.array([[0, 1], [0, 0]])})
+            rho = k0 @ rho @ k0.T + k1 @ rho @ k1.T
+    if circuit.measure == "probabilities":
+        return np.diag(rho).real
+    paulis = [on_wires(n, {wire: _ONE_QUBIT[circuit.measure]}) for wire in range(n)]
+    return np.array([np.trace(rho @ m).real for m in paulis])
+
+
+def permanent(a: Any) -> complex:
+    """Permanent of a square matrix, by its definition."""
+    n = len(a)
+    return sum(np.prod([a[i, p[i]] for i in range(n)]) for p in permutations(range(n)))
+
+
+def fock_amplitude(u: Any, inputs: tuple[int, ...], state: Any) -> complex:
+    """Amplitude of a Fock state after an interferometer, single photons in the modes ``inputs``."""
+    rows = [mode for mode, k in enumerate(state) for _ in range(k)]
+    return permanent(u[np.ix_(rows, inputs)]) / np.sqrt(np.prod([factorial(k) for k in state]))
+
+
+def neuron(
+    state: Any, n: int, lane: int, sources: list[int], theta: float, phi: Any, degree: int, k: int
+) -> Any:
+    """A quantum neuron on a real state of n lanes, basis state by basis state; lane 0 is the first bit."""
+    new = np.zeros(2**n)
+    subsets = [i for d in range(1, degree + 1) for i in combinations(range(len(sources)), d)]
+    for index, amplitude in enumerate(state):
+        bits = [index >> (n - 1 - q) & 1 for q in range(n)]
+        e = np.pi / 2 + theta
+        for weight, subset in zip(phi, subsets, strict=True):
+            e += weight * np.prod([bits[sources[i]] for i in subset])
+        c, s = np.cos(e / 2) ** 2**k, np.sin(e / 2) ** 2**k
+        flipped = index ^ 1 << (n - 1 - lane)
+        new[index] += c * amplitude
+        new[flipped] += (-s if bits[lane] else s) * amplitude
+    return new
+
+
+def qrnn_step(state: Any, symbol: int, cell: Any) -> npt.NDArray[Any]:
+    """Amplitudes (2^n_io, 2^ws) of I/O and workspace lanes before the measurement, normalised."""
+    config = cell.config
+    n_io, ws = config.n_bits, config.workspace
+    n = n_io + ws
+    full = np.zeros((2**n_io, 2**ws))
+    full[symbol] = state
+    full = full.ravel()
+    for number in range(ws * (1 + config.stages)):
+        stage, place = divmod(number, ws)
+        if stage and not place:
+            for q in range(ws):
+                a = cell.turns[stage - 1, q].item() / 2
+                turn = np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
+                full = on_wires(n, {n_io + q: turn}) @ full
+        lane = n_io + place
+        sources = [q for q in range(n) if q != lane]
+        phi = cell.phi[number].tolist()
+        full = neuron(full, n, lane, sources, cell.theta[number].item(), phi, config.degree, config.order)
+    full = full.reshape(2**n_io, 2**ws)[symbol]
+    full = np.concatenate([full, np.zeros(2**n - 2**ws)])
+    for lane in range(n_io):
+        sources = [q for q in range(n) if q != lane]
+        theta, phi = cell.theta_out[lane].item(), cell.phi_out[lane].tolist()
+        full = neuron(full, n, lane, sources, theta, phi, config.degree, config.order)
+    return (full / np.linalg.norm(full)).reshape(2**n_io, 2**ws)

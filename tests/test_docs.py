@@ -138,13 +138,28 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), f"{page}: {target}"
 
 
-@pytest.mark.parametrize("command", re.findall(r"neurosim ((?:devices|datasets) \w+|run|demo)", README))
+@pytest.mark.parametrize(
+    "command", re.findall(r"neurosim ((?:devices|datasets|baselines) \w+|run|demo)", README)
+)
 def test_commands_of_the_readme_exist(command: str) -> None:
     from typer.testing import CliRunner
 
     from neurosim.cli import app
 
     assert CliRunner().invoke(app, [*command.split(), "--help"]).exit_code == 0
+
+
+def test_page_of_the_baselines_runs_and_names_all(capsys: pytest.CaptureFixture[str]) -> None:
+    from neurosim.baselines import BASELINES
+
+    page = (ROOT / "docs/baselines.md").read_text(encoding="utf-8")
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(block, "baselines.md", "exec"), {})
+    accuracy, n_parameters, _ = capsys.readouterr().out.split(maxsplit=2)
+    assert float(accuracy) > 0.9
+    assert int(n_parameters) == 45_194 - 8 * 21  # two classes instead of ten
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    assert set(BASELINES) <= set(re.findall(r"`(\w+)`", " ".join(rows)))
 
 
 def test_keys_of_a_study_are_those_of_the_models() -> None:

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neurosim.errors import ExperimentError
 from neurosim.readout.config import Activation, Scaling
+from neurosim.split import hold_out
 
 Array = npt.NDArray[Any]
 Layers = list[tuple[Array, Array]]  # weights (n_in, n_out) and biases (n_out,)
@@ -214,7 +214,7 @@ class Readout(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]
             held_rows = np.arange(len(held_codes))
         else:
             held_x = X
-            rows, held_rows = _hold_out(codes, len(self.classes_), self.random_state)
+            rows, held_rows = hold_out(codes, len(self.classes_), self.random_state)
             held_codes = codes[held_rows]
         self.scaling_ = self._fit_scaling(X, rows)
         trained = self._train(
@@ -277,15 +277,3 @@ class ProbabilityMixin:
         """Class probabilities (n, n_classes)."""
         probabilities: Array = softmax(self._scores(X), axis=1)
         return probabilities
-
-
-def _hold_out(
-    codes: npt.NDArray[np.int64], n_classes: int, seed: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Rows to train on and a stratified tenth to validate on; all rows twice if that is too few."""
-    rows = np.arange(len(codes))
-    n_held = len(codes) // 10
-    if n_held < n_classes or np.bincount(codes).min() < 2:
-        return rows, rows
-    train, held = train_test_split(rows, test_size=n_held, stratify=codes, random_state=seed)
-    return np.sort(train), np.sort(held)

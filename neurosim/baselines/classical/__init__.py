@@ -1,0 +1,1 @@
+"""Networks and other classifiers without quantum parts."""

@@ -1,0 +1,1 @@
+"""Hybrids of a network and a simulated quantum circuit."""
