@@ -231,7 +231,7 @@ BAD_CARDS = {
         "adc_bits = { value = 99",
         r"adc_bits: value 99 is outside 0 .. 24",
     ),
-    "format": (DATASET, 'format = "nmnist"', 'format = "aer"', r"format: .*'idx', 'nmnist' or 'ntidigits'"),
+    "format": (DATASET, 'format = "nmnist"', 'format = "aer"', r"format: .*'idx', 'letters', .* or 'cortex'"),
     "plain http": (DATASET, "https://data", "http://data", r"files.0.url: .*https"),
     "leaving the folder": (DATASET, '"nmnist/Train"', '"../Train"', r"splits.train.data.0: .*pattern"),
 }

@@ -146,7 +146,7 @@ def test_later_overrides_win(toml: Path) -> None:
         ("resevoir.n_neurons=2", r"resevoir: unknown key; did you mean 'reservoir'"),
         ("reservoir=2", r"reservoir: .*\(got 2\)"),
         ("reservoir.tau_mem=0.1", r"reservoir: give exactly one of beta and tau_mem"),
-        ("data.test.split=train", "data: test takes recordings of train, .*; give it another split or skip"),
+        ("data.test.split=train", "data: test takes recordings of train, .*another split, skip or speakers"),
         ("seed=-1", r"seed: .*greater than or equal to 0"),
     ],
 )
