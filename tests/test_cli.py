@@ -17,6 +17,7 @@ from neurosim.cards import shipped_folder
 from neurosim.cli import app
 from neurosim.concept_shift import load_concept_shift
 from neurosim.experiment import load_experiment
+from neurosim.zero_shot import load_zero_shot
 
 EXPERIMENT = """
 schema = "neurosim.experiment/1"
@@ -92,7 +93,8 @@ def test_run_help_names_every_example() -> None:
 @pytest.mark.parametrize("example", re.findall(r"neurosim run (.*)", neurosim.cli.run.__doc__ or ""))
 def test_examples_of_run_help_are_right(example: str) -> None:
     source, *options = example.split()
-    load = load_concept_shift if source == "concept_shift" else load_experiment
+    loaders = {"concept_shift": load_concept_shift, "zero_shot_audio_visual": load_zero_shot}
+    load: Callable[..., object] = loaders.get(source, load_experiment)
     load(source, [options[i + 1] for i, option in enumerate(options) if option == "--set"])
 
 
@@ -353,7 +355,7 @@ def _not_hdf5(path: Path) -> None:
 
 def _no_group(path: Path) -> None:
     with h5py.File(path, "w") as file:
-        file["train_labels"] = [b"man-ae-a-3"]
+        file["train_labels"] = file["test_labels"] = [b"man-ae-a-3"]
 
 
 BAD_HDF5 = {

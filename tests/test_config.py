@@ -187,7 +187,7 @@ def test_did_you_mean(name: str, known: list[str], hint: str) -> None:
 
 def test_every_error_is_ours_and_a_builtin_one() -> None:
     classes = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, Exception)]
-    assert len(classes) == 9
+    assert len(classes) == 11
     for error in classes:
         assert issubclass(error, errors.NeurosimError)
         assert error.__name__ in (errors.__doc__ or "")
