@@ -1,14 +1,41 @@
 """What the documents say is true: code blocks run, tables agree with the results they are made from."""
 
+import csv
 import json
 import re
+import tomllib
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 from experiment_keys import PAGE, markdown
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def _rows(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (RESULTS / f"{name}.jsonl").read_text().splitlines()]
+
+
+def _section(page: str, title: str) -> str:
+    """What stands under a heading of the second level."""
+    (found,) = re.findall(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", page, re.DOTALL | re.MULTILINE)
+    return str(found)
+
+
+def _cells(page: str, start: str) -> list[str]:
+    """Cells of the table's one row that starts so, the first cell left out."""
+    (line,) = (line for line in page.splitlines() if line.startswith(f"| {start} |"))
+    return [cell.strip() for cell in line.split("|")[2:-1]]
+
+
+def _measured(of: dict[str, Any], digits: int = 3) -> str:
+    low, high = of["ci95"]
+    return f"{of['mean']:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def test_python_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,6 +73,116 @@ def test_effects_of_the_readme_are_those_of_the_results() -> None:
         line = next(line for line in README.splitlines() if line.startswith(f"| {row['effect']} |"))
         assert f"| {row['mean']:.3f} [{low:.3f}, {high:.3f}] |" in line
         assert row is rows[0] or f"| {change:+.1f} ± " in line
+
+
+def test_robustness_of_the_readme_is_that_of_the_results() -> None:
+    section = _section(README, "How much noise it bears")
+    with (RESULTS / "robustness.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {len(row["per_chip"].split()) for row in rows} == {5}
+    levels = [float(level.removesuffix(" %")) / 100 for level in _cells(section, "accuracy at")]
+    by_noise: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        by_noise.setdefault(row["noise"], []).append(row)
+    for noise, those in by_noise.items():
+        accuracy = {float(row["level"]): f"{float(row['accuracy']):.3f}" for row in those}
+        assert _cells(section, noise) == [accuracy[level] for level in levels]
+    at, lost, half = np.array(
+        [
+            [float(row[key]) for key in ("level", "points_lost", "half_width")]
+            for row in by_noise["read noise"]
+        ]
+    ).T
+
+    def one_point(points: npt.NDArray[np.float64]) -> float:
+        k = int(np.argmax(points >= 1))
+        return float(np.interp(1, points[k - 1 : k + 1], 100 * at[k - 1 : k + 1]))
+
+    mean, early, late = one_point(lost), one_point(lost + half), one_point(lost - half)
+    assert f"read noise of {mean:.0f} % (95 % over chips: {early:.1f} to {late:.0f} %)" in section
+    others = [row for noise in by_noise if noise != "read noise" for row in by_noise[noise][1:]]
+    assert all(float(row["points_lost"]) < float(row["half_width"]) for row in others)  # no loss is shown
+    widths = [float(row["half_width"]) for row in others]
+    assert f"are ± {min(widths):.1f} to\n± {max(widths):.1f} points" in section
+
+
+def test_senses_of_the_readme_are_those_of_the_results() -> None:
+    section = " ".join(_section(README, "Across senses").split("\n"))
+    rows = {row["case"]: row for row in _rows("zero_shot")}
+    for case, name in (
+        ("official", "FSDD, official split"),
+        ("authors", "the same, dense liquids of 200 neurons as in the paper"),
+        ("letters", "simulated handwriting, 22 letters seen, 4 not"),
+    ):
+        row = rows[case]
+        kinds = ("seen", "unseen", "unseen_all_splits")
+        assert _cells(_section(README, "Across senses"), name) == [_measured(row[kind]) for kind in kinds]
+    every = rows["official"]["unseen_all_splits"]
+    worst, best = every["quartiles"][0], every["quartiles"][-1]
+    assert (
+        f"over all {every['n']} choices of two digits it is {every['mean']:.3f}, which is chance" in section
+    )
+    assert every["ci95"][0] < every["chance"] < every["ci95"][1]
+    assert f"anywhere between {worst:.3f} and {best:.3f}" in section
+    strangers = [row["seen"]["mean"] for case, row in rows.items() if case.startswith("without ")]
+    assert len(strangers) == 6
+    assert f"never heard by {min(strangers):.3f} to {max(strangers):.3f} of the queries" in section
+    spoken = _rows("spoken_digits")
+    sizes = (row for row in spoken if row["study"] == "official")
+    official = max(sizes, key=lambda row: float(np.mean(row["validation"])))
+    left_out = [row["mean"] for row in spoken if row["study"] == "speaker" and row.get("recipe") == "voices"]
+    assert f"with {_measured(official)} on FSDD's official split" in section
+    assert f"with {sum(left_out) / 6:.3f} on average" in section
+    (synthetic,) = (row for row in spoken if row["study"] == "synthetic" and row["test"] == "fsdd")
+    assert f"with {synthetic['mean']:.3f} after synthetic" in section
+
+
+def test_chips_of_the_readme_are_those_of_the_results() -> None:
+    section = _section(README, "To the chip and back")
+    for row in _rows("readback_chips"):
+        stages = [_measured(row[stage]) for stage in ("as made", "remapped", "recalibrated", "retrained")]
+        assert _cells(section, row["case"]) == [f"{row['intended']:.3f}", *stages]
+
+
+def test_baselines_of_the_readme_and_their_page_are_those_of_the_results() -> None:
+    from neurosim.baselines import make_baseline
+
+    section = _section(README, "Beside quantum and classical networks")
+    page = _section((ROOT / "docs/baselines.md").read_text(encoding="utf-8"), "Measured on full MNIST")
+    rows = _rows("baselines_mnist")
+    columns = {"full": 1, "classical": 2, "deleted": 3}
+    shown = 0
+    for row in rows:
+        name = f"`{row['baseline']}`" + (", digits 0 and 1" if row["classes"] == [0, 1] else "")
+        model = make_baseline(row["baseline"], row["config"])
+        variant = getattr(getattr(model.settings, "quantum", None), "variant", "full")
+        runs = f"{len(row['per_seed'])}, {model.settings.training.epochs}"
+        assert "H100" in row["device"]
+        cells = _cells(section, name)
+        assert cells[0] == runs
+        assert cells[columns[variant]] == f"{_measured(row, 4)}, {row['n_parameters']:,}"
+        label = "" if row["baseline"].startswith("cnn") else f"`{variant}`"
+        (line,) = (line for line in page.splitlines() if line.startswith(f"| {name} | {label} |"))
+        _, accuracy, parameters, seeds, paper, points = (cell.strip() for cell in line.split("|")[2:-1])
+        quantum = f" ({row['n_quantum_parameters']:,} quantum)" if row["n_quantum_parameters"] else ""
+        assert accuracy == _measured(row, 4)
+        assert (parameters, seeds) == (f"{row['n_parameters']:,}{quantum}", runs)
+        assert bool(paper) == bool(points)
+        if paper:
+            headline = paper.removeprefix("about ")
+            digits = 2 if "." in headline and len(headline) == 5 else 1
+            assert points == f"{100 * row['mean'] - float(headline):+.{digits}f}"
+            assert headline in model.facts.headline
+        shown += 1
+    assert shown == len([line for line in page.splitlines() if line.startswith("| `")])
+
+
+def test_examples_of_the_readme_are_those_that_ship() -> None:
+    table = [line for line in _section(README, "Use it").splitlines() if line.startswith("| `")]
+    named = set(re.findall(r"`(\w+)`", " ".join(line.split("|")[1] for line in table)))
+    extras = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
+    examples = {path.stem for path in (ROOT / "examples").glob("*.toml")}
+    assert named == examples | extras - {"all", "dev", "peers"}
 
 
 def test_claims_of_the_readouts_page_are_those_of_the_results() -> None:
@@ -139,7 +276,8 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", re.findall(r"neurosim ((?:devices|datasets|baselines) \w+|run|demo)", README)
+    "command",
+    sorted(set(re.findall(r"(?m)(?:^    |`)neurosim ((?:devices|datasets|baselines) \w+|\w+)", README))),
 )
 def test_commands_of_the_readme_exist(command: str) -> None:
     from typer.testing import CliRunner
