@@ -168,6 +168,13 @@ def test_an_interrupted_training_goes_on_to_the_same_network(tmp_path):
     passes.clear()
     other.fit(x, y, checkpoint=tmp_path / "run", progress=lambda *a: passes.append(a[1]))
     assert passes == [1, 2, 3, 4]
+    passes.clear()  # so does one that another validation part chooses for
+    other.fit(x, y, validation=(x, y), checkpoint=tmp_path / "run", progress=lambda *a: passes.append(a[1]))
+    passes.clear()
+    other.fit(
+        x, y, validation=(x, y[::-1]), checkpoint=tmp_path / "run", progress=lambda *a: passes.append(a[1])
+    )
+    assert passes == [1, 2, 3, 4]
 
 
 def test_validation_chooses_the_epoch_and_stops_early():

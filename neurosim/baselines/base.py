@@ -254,7 +254,11 @@ class NetworkBaseline(Baseline):
             self.network_ = self.network(tuple(parts[0].shape[1:]), len(self.classes_)).to(where)
             data, validation = (Data(a, b) for a, b in zip(parts, codes, strict=True))
             run = fingerprint(
-                self.settings, self.random_state, self.name, store.digest(x), store.digest(y), where.type
+                self.settings,
+                self.random_state,
+                self.name,
+                where.type,
+                [store.digest(part) for part in (x, y, held_x, held_y)],
             )
             self.history_: list[Epoch] = train(
                 self.network_,
