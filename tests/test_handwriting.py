@@ -139,6 +139,22 @@ def test_damage_inside_a_file_is_reported(tmp_path: Path) -> None:
         read_trials(path, "a", range(2), LETTERS)
 
 
+def test_damaged_hdf5_is_reported_whatever_the_library_makes_of_it(tmp_path: Path) -> None:
+    path = version_73(tmp_path / "x.mat", {letter: cube[:, :20] for letter, cube in cubes().items()})
+    whole, draw, reported = path.read_bytes(), np.random.default_rng(0), 0
+    for _ in range(150):
+        raw = bytearray(whole)
+        for place in draw.integers(min(4000, len(raw)), size=5):
+            raw[place] = draw.integers(256)
+        path.write_bytes(raw)
+        try:
+            list_trials(path, LETTERS, "train")
+            read_trials(path, "a", range(2), LETTERS)
+        except EventFileError:
+            reported += 1
+    assert reported > 10
+
+
 def test_recordings_load_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEUROSIM_CACHE", str(tmp_path / "cache"))
     (tmp_path / "handwriting").mkdir()
@@ -236,6 +252,7 @@ def test_drawing_is_the_obvious_loop(glyphs: list[pen.Glyph]) -> None:
         ("label,x,y\n", "line 1: columns"),
         ("label,stroke,x,y\na,0,0,0\na,0,1,1\n", "class 'b': expected strokes of at least two points"),
         ("label,stroke,x,y\na,0,0,0\n", "class 'a': expected strokes of at least two points"),
+        ("label,stroke,x,y\na,0,0,0\na,0,1,1\nb,0,1,1\nb,0,1,1\n", "class 'b': a stroke without length"),
         ("label,stroke,x,y\na,1,0,0\n", "line 2: stroke '1', expected 0"),
         ("label,stroke,x,y\nc,0,0,0\n", "unknown class 'c'"),
         ("label,stroke,x,y\na,0,nan,0\n", "x=nan, y=0, allowed is -10 to 10"),
