@@ -13,7 +13,7 @@ from scipy.io import savemat
 
 from neurosim.cards import load_dataset, shipped_folder
 from neurosim.errors import DataNotFoundError, EventFileError, ShapeError
-from neurosim.events import cortex, datasets, handwriting, pen
+from neurosim.events import cortex, datasets, handwriting, pen, rate
 from neurosim.events.cortex import CortexConfig, make_units, simulate_cortex
 from neurosim.events.handwriting import from_counts, list_trials, read_trials
 from neurosim.events.pen import PenConfig, read_glyphs, render, write
@@ -311,7 +311,7 @@ def test_cortex_is_ahead_of_the_pen(glyphs: list[pen.Glyph]) -> None:
 # --- images as rates ---
 
 
-def test_pixels_fire_at_their_grey_level() -> None:
+def test_pixels_fire_at_their_grey_level(monkeypatch: pytest.MonkeyPatch) -> None:
     images = np.zeros((300, 28, 28), np.uint8)
     images[:, 3, 4], images[:, 5, 6] = 255, 102
     ids = np.arange(300)
@@ -322,6 +322,8 @@ def test_pixels_fire_at_their_grey_level() -> None:
     assert per_pixel.sum() == pytest.approx(per_pixel[[88, 146]].sum())
     assert set((events.t % 10_000).tolist()) == {5000}
     assert events.t.max() < 500_000
+    monkeypatch.setattr(rate, "CHUNK", 3)
+    assert same(events, rate_code(images, 0 * ids, RateConfig(), seed=0, ids=ids, classes=("x",)))
     part = rate_code(images[:2], 0 * ids[:2], RateConfig(), seed=0, ids=ids[[7, 2]], classes=("x",))
     assert same(part, events[ids[[7, 2]]])
 
