@@ -374,7 +374,9 @@ def samples(X: Any, kind: Kind, name: str) -> Array:
         X: Grey images (n, h, w), images (n, c, h, w), event frames (n, T, channel) or (n, T, p, h, w),
             vectors.
         kind: ``image``: (n, c, h, w), frames added up over time, vectors only of square grey images;
-            ``sequence``: (n, T, features), images row by row; ``vector``: (n, features), frames added up.
+            ``sequence``: (n, T, features), images row by row; ``vector``: (n, features), frames with
+            polarity added up over time, anything else laid out flat: (n, T, channel) cannot be told from
+            grey images.
         name: Of the baseline, for messages.
 
     Raises:
