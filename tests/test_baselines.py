@@ -231,6 +231,8 @@ def test_attacks_stay_within_epsilon_and_the_pixels():
         assert model.score(attacked, y[:100]) < clean
     with pytest.raises(BaselineError, match="give images in \\[0, 1\\] or uint8"):
         fgsm(model, pixels * 2 - 1, y[:100], 0.1)
+    with pytest.raises(BaselineError, match="label 77 is not among those"):
+        fgsm(model, x[:2], np.array([y[0], 77]), 0.1)
 
 
 def test_forms_of_samples():
