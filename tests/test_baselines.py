@@ -168,6 +168,13 @@ def test_an_interrupted_training_goes_on_to_the_same_network(tmp_path):
     passes.clear()
     other.fit(x, y, checkpoint=tmp_path / "run", progress=lambda *a: passes.append(a[1]))
     assert passes == [1, 2, 3, 4]
+    passes.clear()  # so does one that another validation part chooses for
+    other.fit(x, y, validation=(x, y), checkpoint=tmp_path / "run", progress=lambda *a: passes.append(a[1]))
+    passes.clear()
+    other.fit(
+        x, y, validation=(x, y[::-1]), checkpoint=tmp_path / "run", progress=lambda *a: passes.append(a[1])
+    )
+    assert passes == [1, 2, 3, 4]
 
 
 def test_validation_chooses_the_epoch_and_stops_early():
@@ -224,6 +231,8 @@ def test_attacks_stay_within_epsilon_and_the_pixels():
         assert model.score(attacked, y[:100]) < clean
     with pytest.raises(BaselineError, match="give images in \\[0, 1\\] or uint8"):
         fgsm(model, pixels * 2 - 1, y[:100], 0.1)
+    with pytest.raises(BaselineError, match="label 77 is not among those"):
+        fgsm(model, x[:2], np.array([y[0], 77]), 0.1)
 
 
 def test_forms_of_samples():

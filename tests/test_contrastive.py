@@ -131,6 +131,18 @@ def test_tasks_side_by_side_do_not_feel_each_other() -> None:
         assert_allclose(alone.a.weights["w1"], one.a.weights["w1"], rtol=1e-3, atol=1e-5)
 
 
+def test_epochs_of_a_task_end_with_its_own_patience() -> None:
+    from neurosim.readout.contrastive_training import Task, train_side_by_side
+
+    sides, held = pair(100, 100, 1), pair(50, 50, 5)
+    config = ContrastiveConfig(width=8, epochs=30, batch_size=20, patience=2)
+    tasks = [Task(np.array([0, 1, 2]), seed) for seed in range(4)]
+    together = train_side_by_side(config, sides, held, tasks)
+    assert len({one.epochs for one in together}) > 1
+    for one in together:
+        assert one.epochs == min(30, one.epoch + 2)
+
+
 def test_a_task_never_sees_the_other_classes() -> None:
     from neurosim.readout.contrastive_training import Task, train_side_by_side
 

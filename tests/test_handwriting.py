@@ -13,7 +13,7 @@ from scipy.io import savemat
 
 from neurosim.cards import load_dataset, shipped_folder
 from neurosim.errors import DataNotFoundError, EventFileError, ShapeError
-from neurosim.events import cortex, datasets, handwriting, pen
+from neurosim.events import cortex, datasets, handwriting, pen, rate
 from neurosim.events.cortex import CortexConfig, make_units, simulate_cortex
 from neurosim.events.handwriting import from_counts, list_trials, read_trials
 from neurosim.events.pen import PenConfig, read_glyphs, render, write
@@ -139,6 +139,22 @@ def test_damage_inside_a_file_is_reported(tmp_path: Path) -> None:
         read_trials(path, "a", range(2), LETTERS)
 
 
+def test_damaged_hdf5_is_reported_whatever_the_library_makes_of_it(tmp_path: Path) -> None:
+    path = version_73(tmp_path / "x.mat", {letter: cube[:, :20] for letter, cube in cubes().items()})
+    whole, draw, reported = path.read_bytes(), np.random.default_rng(0), 0
+    for _ in range(150):
+        raw = bytearray(whole)
+        for place in draw.integers(min(4000, len(raw)), size=5):
+            raw[place] = draw.integers(256)
+        path.write_bytes(raw)
+        try:
+            list_trials(path, LETTERS, "train")
+            read_trials(path, "a", range(2), LETTERS)
+        except EventFileError:
+            reported += 1
+    assert reported > 10
+
+
 def test_recordings_load_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEUROSIM_CACHE", str(tmp_path / "cache"))
     (tmp_path / "handwriting").mkdir()
@@ -236,6 +252,7 @@ def test_drawing_is_the_obvious_loop(glyphs: list[pen.Glyph]) -> None:
         ("label,x,y\n", "line 1: columns"),
         ("label,stroke,x,y\na,0,0,0\na,0,1,1\n", "class 'b': expected strokes of at least two points"),
         ("label,stroke,x,y\na,0,0,0\n", "class 'a': expected strokes of at least two points"),
+        ("label,stroke,x,y\na,0,0,0\na,0,1,1\nb,0,1,1\nb,0,1,1\n", "class 'b': a stroke without length"),
         ("label,stroke,x,y\na,1,0,0\n", "line 2: stroke '1', expected 0"),
         ("label,stroke,x,y\nc,0,0,0\n", "unknown class 'c'"),
         ("label,stroke,x,y\na,0,nan,0\n", "x=nan, y=0, allowed is -10 to 10"),
@@ -294,7 +311,7 @@ def test_cortex_is_ahead_of_the_pen(glyphs: list[pen.Glyph]) -> None:
 # --- images as rates ---
 
 
-def test_pixels_fire_at_their_grey_level() -> None:
+def test_pixels_fire_at_their_grey_level(monkeypatch: pytest.MonkeyPatch) -> None:
     images = np.zeros((300, 28, 28), np.uint8)
     images[:, 3, 4], images[:, 5, 6] = 255, 102
     ids = np.arange(300)
@@ -305,6 +322,8 @@ def test_pixels_fire_at_their_grey_level() -> None:
     assert per_pixel.sum() == pytest.approx(per_pixel[[88, 146]].sum())
     assert set((events.t % 10_000).tolist()) == {5000}
     assert events.t.max() < 500_000
+    monkeypatch.setattr(rate, "CHUNK", 3)
+    assert same(events, rate_code(images, 0 * ids, RateConfig(), seed=0, ids=ids, classes=("x",)))
     part = rate_code(images[:2], 0 * ids[:2], RateConfig(), seed=0, ids=ids[[7, 2]], classes=("x",))
     assert same(part, events[ids[[7, 2]]])
 

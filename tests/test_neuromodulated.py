@@ -70,3 +70,5 @@ def test_only_the_same_classes_can_be_specialised_to():
     x, y = counts(200, seed=2)
     with pytest.raises(ExperimentError, match="classes 0, 1 are not those of the readout, 0, 1, 2, 3"):
         neuromodulated().modulate(base, x[y < 2], y[y < 2])
+    with pytest.raises(ExperimentError, match="classes 0, 1, 2, 3, 4 are not those of the readout"):
+        neuromodulated().modulate(base, x, np.where(np.arange(200) < 20, 4, y))

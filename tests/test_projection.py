@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from neurosim.export.projection import Projection, integers
+from neurosim.errors import ExperimentError
+from neurosim.export.projection import Projection, projection_of
 from neurosim.readout import ReadoutConfig, make_readout
 
 RANDOM = np.random.default_rng(0)
@@ -14,11 +15,34 @@ COUNTS = RANDOM.poisson(3 + 4 * (np.arange(12) % 4 == LABELS[:, None])).astype(n
 
 def projection(kind: str, scaling: str, bits: int, x: np.ndarray) -> Projection:
     config = ReadoutConfig(kind=kind, scaling=scaling, **({"hidden": 16} if kind == "mlp" else {}))  # type: ignore[arg-type]
-    readout = make_readout(config, seed=0).fit(x, LABELS)
-    whole = integers(
-        readout.scaling_, readout.layers_, bits=bits, largest_state=float(x.max()), whole=x.dtype.kind == "u"
-    )
-    return Projection(readout.scaling_, readout.layers_, readout.classes_, whole)
+    return projection_of(make_readout(config, seed=0).fit(x, LABELS), x, bits=bits)
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"kind": "svm"},
+        {"kind": "hyperspherical", "width": 16, "learning_rate": 0.01},
+        {"kind": "sage", "width": 16, "learning_rate": 0.01},
+        *(
+            {"kind": "nested", "head": head, "width": 16, "learning_rate": 0.01}
+            for head in ("linear", "svm", "hyperspherical")
+        ),
+        {"kind": "homeostatic"},
+    ],
+)
+def test_every_readout_answers_as_it_is_exported(knobs: dict[str, object]) -> None:
+    readout = make_readout(ReadoutConfig(**knobs), seed=0).fit(COUNTS, LABELS)  # type: ignore[arg-type]
+    found = projection_of(readout, COUNTS, bits=16)
+    assert_array_equal(found.predict(COUNTS), readout.predict(COUNTS))
+    assert (found.predict_integer(COUNTS) == readout.predict(COUNTS)).mean() > 0.99
+    assert readout.score(COUNTS, LABELS) > 0.8
+
+
+def test_gains_and_thresholds_are_refused() -> None:
+    readout = make_readout(ReadoutConfig(kind="neuromodulated", epochs=1), seed=0).fit(COUNTS, LABELS)
+    with pytest.raises(ExperimentError, match="no export holds its gains and thresholds"):
+        projection_of(readout, COUNTS, bits=16)
 
 
 @pytest.mark.parametrize("kind", ["ridge", "mlp"])

@@ -404,6 +404,20 @@ def test_shots_and_noise_run(name, extra):
     np.testing.assert_allclose(model.predict_proba(x).sum(1), 1, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["photonic", "qrnn", "quantum_creep"])
+def test_simulators_that_do_not_know_a_part_are_refused(name):
+    x, y = bars()
+    with pytest.raises(BaselineError, match=f"{name}: quantum.simulator 'pennylane' cannot run its quantum"):
+        make_baseline(name, {"quantum": {"simulator": "pennylane"}}).fit(x, y)
+
+
+def test_readout_errors_of_labels_of_several_symbols_are_refused():
+    x, y = bars()
+    keys = {"side": 4, "n_bits": 1, "quantum": {"noise": {"readout_error": 0.1}}}
+    with pytest.raises(BaselineError, match=r"until 2\^n_bits is at least 3"):
+        make_baseline("qrnn", keys).fit(x, y)
+
+
 def test_the_starter_and_the_recurrent_cell_learn():
     x, y = bars(200)
     keys = {"training": {"epochs": 15, "learning_rate": 0.01}}

@@ -327,6 +327,21 @@ def test_values_outside_the_file_are_refused(tmp_path: Path) -> None:
         read_cochlea(path)
 
 
+def test_damaged_hdf5_is_reported_whatever_the_library_makes_of_it(tmp_path: Path) -> None:
+    path = hdf5(tmp_path / "x.hdf5")
+    whole, draw, reported = path.read_bytes(), np.random.default_rng(0), 0
+    for _ in range(200):
+        raw = bytearray(whole)
+        for place in draw.integers(len(raw), size=5):
+            raw[place] = draw.integers(256)
+        path.write_bytes(raw)
+        try:
+            read_cochlea(path)
+        except (EventFileError, DataNotFoundError):
+            reported += 1
+    assert reported > 10
+
+
 def test_damaged_chunk_is_refused(tmp_path: Path) -> None:
     path = hdf5(tmp_path / "x.hdf5")
     with h5py.File(path, "a") as file:

@@ -317,6 +317,9 @@ def test_a_class_is_added_as_one_vector_and_recognised():
     assert model.score(test_x[test_y < 14], test_y[test_y < 14]) > 0.9
     with pytest.raises(ExperimentError, match="class 12 is known already, as are 10, 11"):
         model.add_class(shots, 12)
+    with pytest.raises(ExperimentError, match=r"class 'new' and those known already \(10, 11, .*their type"):
+        model.add_class(shots, "new")
+    assert model.classes_.dtype.kind == "i"
     with pytest.raises(ValueError, match="X has 39 features"):
         model.add_class(shots[:, 1:], 99)
 

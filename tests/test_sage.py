@@ -6,7 +6,7 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from neurosim.errors import ExperimentError
-from neurosim.readout.sage import SageReadout
+from neurosim.readout.sage import SCORES, SageReadout
 
 
 def counts(n: int, *, seed: int, drift: float = 0.0, silent: float = 0.0):
@@ -53,6 +53,21 @@ def test_the_alarm_is_raised_by_a_drifted_array_and_seldom_by_an_ordinary_one(mo
     raised = [model.alarm(counts(50, seed=seed)[0], level=0.1).raised for seed in range(20, 60)]
     assert sum(raised) <= 14  # 4 are expected, and the calibration has an error of its own
     assert model.alarm(counts(400, seed=6)[0]).novelty == pytest.approx(0.5, abs=0.06)
+
+
+class Scored(SageReadout):
+    """Recordings are their own scores."""
+
+    def scores(self, X):
+        return dict(zip(SCORES, X.T, strict=True))
+
+
+def test_few_calibrating_recordings_do_not_raise_more_alarms():
+    random, model, raised = np.random.default_rng(0), Scored(), 0
+    for _ in range(600):
+        model._calibrate(random.random((40, 3)))
+        raised += model.alarm(random.random((300, 3)), level=0.05).raised
+    assert 0.02 < raised / 600 < 0.08
 
 
 def test_scores_are_distance_reconstruction_and_confidence(model):

@@ -68,6 +68,7 @@ def test_channels_are_averaged() -> None:
         (wav(TONE)[:-3], "the header says 10; get it again|not a WAV file"),
         (wav(TONE.astype(np.float32)), "not a WAV file of PCM"),  # type: ignore[arg-type]
         (wav(TONE[:0]), "0 s of sound"),
+        (wav(TONE).replace(b"\x02\x00\x10\x00", b"\x05\x00\x28\x00"), "samples of 40 bits, allowed are 8"),
         (wav(TONE, 100), "sampled at 100 Hz, allowed is 1000 to 384000 Hz"),
         (wav(np.zeros(61_000, np.int16), 1000), "61 s of sound, allowed is up to 60 s"),
     ],
@@ -140,6 +141,9 @@ def test_wrong_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     listed[0].path.unlink()
     with pytest.raises(EventFileError, match=r"_ann_5.wav: cannot be read"):
         fsdd.read_recordings(listed)
+    monkeypatch.setattr(fsdd, "_MAX_TOTAL", 100)
+    with pytest.raises(EventFileError, match="more than 100 bytes of recordings"):
+        fsdd.list_recordings(folder, "train")
     monkeypatch.setattr(fsdd, "MAX_BYTES", 10)
     with pytest.raises(EventFileError, match="a recording has at most 10"):
         fsdd.list_recordings(folder, "train")

@@ -240,6 +240,10 @@ def test_training_cost_comes_near_the_ratios_of_the_paper() -> None:
         (["windows.random=2"], "give all_splits or windows, not both"),
         (["readout.loss=clop"], "readout.loss"),
         (["query.data.test.n=5"], "raise its n"),
+        (
+            ["target.reservoir.homeostasis.n_recordings=31"],
+            r"target.reservoir.homeostasis.n_recordings \(=31\): target.data has 30 training",
+        ),
     ],
 )
 def test_what_cannot_be_run_is_refused(toml: Path, overrides: list[str], message: str) -> None:

@@ -254,7 +254,11 @@ class NetworkBaseline(Baseline):
             self.network_ = self.network(tuple(parts[0].shape[1:]), len(self.classes_)).to(where)
             data, validation = (Data(a, b) for a, b in zip(parts, codes, strict=True))
             run = fingerprint(
-                self.settings, self.random_state, self.name, store.digest(x), store.digest(y), where.type
+                self.settings,
+                self.random_state,
+                self.name,
+                where.type,
+                [store.digest(part) for part in (x, y, held_x, held_y)],
             )
             self.history_: list[Epoch] = train(
                 self.network_,
@@ -370,7 +374,9 @@ def samples(X: Any, kind: Kind, name: str) -> Array:
         X: Grey images (n, h, w), images (n, c, h, w), event frames (n, T, channel) or (n, T, p, h, w),
             vectors.
         kind: ``image``: (n, c, h, w), frames added up over time, vectors only of square grey images;
-            ``sequence``: (n, T, features), images row by row; ``vector``: (n, features), frames added up.
+            ``sequence``: (n, T, features), images row by row; ``vector``: (n, features), frames with
+            polarity added up over time, anything else laid out flat: (n, T, channel) cannot be told from
+            grey images.
         name: Of the baseline, for messages.
 
     Raises:

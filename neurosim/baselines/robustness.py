@@ -54,7 +54,8 @@ def pgd(
         float32 images in the form that the model reads.
 
     Raises:
-        BaselineError: If pixels lie outside [0, 1], where clamping would be an attack of its own.
+        BaselineError: If pixels lie outside [0, 1], where clamping would be an attack of its own, or a label
+            is unknown to the model.
 
     Source: Madry et al., arXiv:1706.06083.
     """
@@ -64,6 +65,8 @@ def pgd(
         raise BaselineError(
             f"attack: pixels from {float(x.min()):g} to {float(x.max()):g}; give images in [0, 1] or uint8"
         )
+    if unknown := sorted(set(np.asarray(y).tolist()) - set(model.classes_.tolist())):
+        raise BaselineError(f"attack: label {unknown[0]} is not among those that the model was trained on")
     codes = torch.from_numpy(np.searchsorted(model.classes_, y))
     where = next(model.network_.parameters()).device
     nets = [net for net in (model.features_, model.network_) if net is not None]

@@ -19,6 +19,7 @@ TEST_TAKES = 5
 
 _NAME = re.compile(r"(?P<digit>[0-9])_(?P<speaker>[A-Za-z][A-Za-z0-9-]*)_(?P<take>[0-9]{1,6})\.wav")
 _MAX_MEMBERS = 100_000
+_MAX_TOTAL = 1 << 32  # bytes of all recordings, a hundred times those of FSDD: they are decoded in memory
 
 
 @dataclass(frozen=True, order=True)
@@ -62,11 +63,13 @@ def list_recordings(path: Path, split: str) -> list[Recording]:
 
     Raises:
         DataNotFoundError: If there is no such folder or archive, or no recording of this part in it.
-        EventFileError: If a ``.wav`` file has an unexpected name or size, or the archive is damaged.
+        EventFileError: If a ``.wav`` file has an unexpected name or size, all together are too large, or the
+            archive is damaged.
     """
     if not path.exists():
         raise DataNotFoundError(f"{path}: no such folder or archive of FSDD recordings")
     found = []
+    total = 0
     for name, member, size, modified in _members(path) if path.is_file() else _files(path):
         fields = _NAME.fullmatch(name)
         if fields is None:
@@ -75,6 +78,9 @@ def list_recordings(path: Path, split: str) -> list[Recording]:
             )
         if size > MAX_BYTES:
             raise EventFileError(f"{path}: {name}: {size} bytes, a recording has at most {MAX_BYTES}")
+        total += size
+        if total > _MAX_TOTAL:
+            raise EventFileError(f"{path}: more than {_MAX_TOTAL} bytes of recordings; is it the right data?")
         take = int(fields["take"])
         if (take < TEST_TAKES) == (split == "test"):
             file = path if member else path / name

@@ -39,7 +39,7 @@ _NUMBERS = {
     "double",
     "logical",
 }
-# what damaged files make of SciPy's reader
+# what damaged files make of SciPy's and HDF5's readers
 _DAMAGED = (
     OSError,
     ValueError,
@@ -48,7 +48,8 @@ _DAMAGED = (
     IndexError,
     EOFError,
     OverflowError,
-    NotImplementedError,
+    RuntimeError,
+    MemoryError,
     struct.error,
     zlib.error,
     MatReadError,

@@ -21,6 +21,8 @@ SENSOR = Sensor(width=64)
 CLASSES = ("z", "1", "2", "3", "4", "5", "6", "7", "8", "9", "o")
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+-([1-9zo]+)")
+# what damaged files make of HDF5's reader
+_DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError)
 _MAX_ITEMS = 10_000_000  # a recording of some seconds has some 10,000 events
 
 
@@ -73,7 +75,7 @@ def _open(path: Path) -> h5py.File:
         return h5py.File(path, "r")
     except FileNotFoundError:
         raise DataNotFoundError(f"{path}: no such file; 'neurosim datasets fetch' gets it") from None
-    except OSError as why:
+    except _DAMAGED as why:
         raise EventFileError(f"{path}: not a readable HDF5 file: {why}; get the file again") from None
 
 
@@ -110,6 +112,15 @@ def _refuse(bad: npt.NDArray[np.bool_], values: npt.NDArray[np.float64], where: 
 
 def _array(file: h5py.File, name: str, path: Path) -> npt.NDArray[Any]:
     """A one-dimensional dataset that stands in this very file."""
+    try:
+        return _read(file, name, path)
+    except EventFileError:  # which is a ValueError
+        raise
+    except _DAMAGED as why:
+        raise EventFileError(f"{path}: {name}: cannot be read: {why}; get the file again") from None
+
+
+def _read(file: h5py.File, name: str, path: Path) -> npt.NDArray[Any]:
     item: Any = file
     for part in name.strip("/").split("/"):
         link = item.get(part, getlink=True) if isinstance(item, h5py.Group) else None
@@ -122,7 +133,4 @@ def _array(file: h5py.File, name: str, path: Path) -> npt.NDArray[Any]:
         raise EventFileError(f"{path}: {name}: not a dataset with its values in this file")
     if item.ndim != 1 or item.size > _MAX_ITEMS:
         raise EventFileError(f"{path}: {name}: shape {item.shape}, expected one axis of at most {_MAX_ITEMS}")
-    try:
-        return np.asarray(item[:])
-    except OSError as why:
-        raise EventFileError(f"{path}: {name}: cannot be read: {why}; get the file again") from None
+    return np.asarray(item[:])

@@ -93,8 +93,8 @@ def read_glyphs(path: Path, classes: Sequence[str]) -> list[Glyph]:
 
     Raises:
         DataNotFoundError: If there is no such file.
-        EventFileError: If a column, class or number is wrong, strokes are out of order, or a class has no
-            stroke of at least two points.
+        EventFileError: If a column, class or number is wrong, strokes are out of order, a class has no
+            stroke, or a stroke less than two places.
     """
     strokes: dict[str, list[list[tuple[float, float]]]] = {name: [] for name in classes}
     try:
@@ -126,6 +126,8 @@ def read_glyphs(path: Path, classes: Sequence[str]) -> list[Glyph]:
     for name, mine in strokes.items():
         if not mine or min(map(len, mine)) < 2:
             raise EventFileError(f"{path}: class '{name}': expected strokes of at least two points each")
+        if any(len(set(stroke)) < 2 for stroke in mine):
+            raise EventFileError(f"{path}: class '{name}': a stroke without length; move one of its points")
     return [tuple(np.array(stroke) for stroke in strokes[name]) for name in classes]
 
 

@@ -18,6 +18,7 @@ from neurosim.errors import ShapeError
 from neurosim.events.types import Events, Sensor
 
 SENSOR = Sensor(width=28, height=28)
+CHUNK = 64  # images whose steps are in memory together
 
 
 class RateConfig(StrictModel):
@@ -73,12 +74,14 @@ def rate_code(
             f"{len(images)} images, {len(labels)} labels and {len(ids)} ids: give one of each per image"
         )
     chance = config.max_spikes / config.n_steps / 255 * images.reshape(len(images), -1).astype(np.float64)
-    active = _draw(chance, ids, rng.key(seed, name), config.n_steps)
+    key = rng.key(seed, name)
     recordings = []
-    for own in active:
-        step, channel = np.nonzero(own)
-        t = (2 * step + 1) * round(config.duration * 1e6) // (2 * config.n_steps)
-        recordings.append((channel, t))
+    for start in range(0, len(images), CHUNK):
+        some = slice(start, start + CHUNK)
+        for own in _draw(chance[some], ids[some], key, config.n_steps):
+            step, channel = np.nonzero(own)
+            t = (2 * step + 1) * round(config.duration * 1e6) // (2 * config.n_steps)
+            recordings.append((channel, t))
     return Events.pack(recordings, labels, SENSOR, classes)
 
 

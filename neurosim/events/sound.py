@@ -42,8 +42,8 @@ def decode_wav(raw: bytes, where: str) -> Waveform:
         where: Name of the file in messages.
 
     Raises:
-        EventFileError: If the bytes are no such file, end early, or the sound is empty, longer than
-            ``MAX_SECONDS`` or sampled at a rate outside ``RATES``.
+        EventFileError: If the bytes are no such file, end early, have wider samples, or the sound is empty,
+            longer than ``MAX_SECONDS`` or sampled at a rate outside ``RATES``.
     """
     try:
         with wave.open(io.BytesIO(raw)) as file:
@@ -56,6 +56,8 @@ def decode_wav(raw: bytes, where: str) -> Waveform:
             data = file.readframes(n)
     except (wave.Error, EOFError, ZeroDivisionError) as why:
         raise EventFileError(f"{where}: not a WAV file of PCM samples: {why}; get it again") from None
+    if width > 4:
+        raise EventFileError(f"{where}: samples of {8 * width} bits, allowed are 8, 16, 24 and 32 bits")
     lowest, highest = RATES
     if not lowest <= rate <= highest:
         raise EventFileError(f"{where}: sampled at {rate} Hz, allowed is {lowest} to {highest} Hz")

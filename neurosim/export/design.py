@@ -18,7 +18,7 @@ from neurosim.errors import ExperimentError
 from neurosim.events.types import Binned, Sensor
 from neurosim.experiment import Experiment, Prepared, Progress
 from neurosim.export.layout import Layout, lay_out
-from neurosim.export.projection import Projection, integers
+from neurosim.export.projection import Projection, projection_of
 from neurosim.export.restore import read_run
 from neurosim.reservoir import Chip, Liquid, simulate
 from neurosim.reservoir.states import Engine
@@ -184,16 +184,7 @@ def make_design(
     steps = np.empty(0) if not quantised or formable else conductance_levels(experiment.device, chip, levels)
     chip = with_targets(chip, steps)
     target = np.stack([chip.crossbar.pos.g, chip.crossbar.neg.g])
-    whole = states["x_train"].dtype.kind in "ui"
-    integer = integers(
-        readout.scaling_,
-        readout.layers_,
-        bits=weight_bits,
-        largest_state=float(states["x_train"].max()),
-        whole=whole,
-    )
-    codes = np.asarray(readout.classes_, np.int64)
-    projection = Projection(readout.scaling_, readout.layers_, codes, integer)
+    projection = projection_of(readout, states["x_train"], bits=weight_bits)
     accuracy = {
         "simulated": float(readout.score(states["x_test"], test.labels)),
         "integer": float((projection.predict_integer(states["x_test"]) == test.labels).mean()),

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.readout.base import BLOCK, Layers, StateScaling, forward
+from neurosim.errors import ExperimentError
+from neurosim.readout.base import BLOCK, Layers, Readout, StateScaling, forward
 
 SUM_BITS = 62  # of the sums' int64: one for the sign, one to spare
 FINE = 4095  # levels of states that are no whole numbers
@@ -98,6 +99,33 @@ class Projection:
         """The same by the integers."""
         answers: npt.NDArray[np.int64] = self.codes[self.integer.predict(x)]
         return answers
+
+
+def projection_of(readout: Readout, x: npt.NDArray[Any], *, bits: int) -> Projection:
+    """The projection that answers as a trained readout does.
+
+    Where nothing stands between two layers, or a division by the length of what is between, which changes no
+    answer, both become one.
+
+    Args:
+        readout: Trained, with whole numbers as labels.
+        x: Its training states.
+        bits: Of the integer weights.
+
+    Raises:
+        ExperimentError: If neurons of the readout have gains and thresholds, which no export holds.
+    """
+    if hasattr(readout, "gains_"):
+        raise ExperimentError(
+            "readout 'neuromodulated': no export holds its gains and thresholds; run it with another kind"
+        )
+    layers = readout.layers_
+    if len(layers) > 1 and readout.activation != "relu":
+        (first, offset), (last, bias) = layers
+        layers = [(first @ last, offset @ last + bias)]
+    whole = x.dtype.kind in "ui"
+    integer = integers(readout.scaling_, layers, bits=bits, largest_state=float(x.max()), whole=whole)
+    return Projection(readout.scaling_, layers, np.asarray(readout.classes_, np.int64), integer)
 
 
 def integers(

@@ -16,7 +16,7 @@ from neurosim.experiment import Prepared, Progress
 from neurosim.export.design import Design, test_vectors
 from neurosim.export.layout import Layout
 from neurosim.export.measured import Measured
-from neurosim.export.projection import Projection, integers
+from neurosim.export.projection import Projection, projection_of
 from neurosim.export.remap import DeadLines, find_dead, remap
 from neurosim.readout import make_readout
 from neurosim.reservoir import Chip
@@ -163,15 +163,7 @@ def read_back(
     x = {part: _states(chip, binned[part], part, engine).x for part in ("train", "validation")}
     readout = make_readout(experiment.readout, seed=experiment.seed + chip.number)
     readout.fit(x["train"], binned["train"].labels, validation=(x["validation"], binned["validation"].labels))
-    whole = integers(
-        readout.scaling_,
-        readout.layers_,
-        bits=design.projection.integer.bits,
-        largest_state=float(x["train"].max()),
-        whole=x["train"].dtype.kind in "ui",
-    )
-    codes = np.asarray(readout.classes_, np.int64)
-    projection = Projection(readout.scaling_, readout.layers_, codes, whole)
+    projection = projection_of(readout, x["train"], bits=design.projection.integer.bits)
     score("retrained", chip, projection)
     right = (projection.predict_integer(_states(chip, test, "test", engine).x) == test.labels).mean()
     repaired = replace(

@@ -237,7 +237,7 @@ class Trained:
     Attributes:
         a, b: The projections.
         epoch: Epoch that validation chose, from 1.
-        epochs: Epochs that were trained.
+        epochs: Epochs that were trained until patience ran out.
         validation_score: Recall at 1 on the validation recordings, a looks for b [1].
     """
 

@@ -116,7 +116,13 @@ def train_side_by_side(
             break
     pairs_of = _projections(heads, config, best)
     return [
-        Trained(a, b, int(best_epoch[s]), epoch, math.floor(best_score[s]) / judges[s].n)
+        Trained(
+            a,
+            b,
+            int(best_epoch[s]),
+            min(epoch, int(best_epoch[s]) + config.patience),  # the others may have trained on
+            math.floor(best_score[s]) / judges[s].n,
+        )
         for s, (a, b) in enumerate(pairs_of)
     ]
 

@@ -84,14 +84,13 @@ class NeuromodulatedReadout(NetworkReadout):
             ExperimentError: If the labels are not those that the readout was trained on.
         """
         check_is_fitted(readout)
-        self._frozen = readout
-        super().fit(X, y, validation)
-        if not np.array_equal(self.classes_, readout.classes_):
+        if not np.array_equal(found := np.unique(y), readout.classes_):
             raise ExperimentError(
-                f"classes {', '.join(map(str, self.classes_))} are not those of the readout, "
+                f"classes {', '.join(map(str, found))} are not those of the readout, "
                 f"{', '.join(map(str, readout.classes_))}; give recordings of each of them"
             )
-        return self
+        self._frozen = readout
+        return super().fit(X, y, validation)
 
     @property
     def activation(self) -> Activation:

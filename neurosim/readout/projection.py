@@ -152,9 +152,16 @@ class HypersphericalReadout(_ProjectionReadout):
         On a chip this writes one column of the layer behind the projection. ``classes_`` grows at its end.
 
         Raises:
-            ExperimentError: If the label is known already.
+            ExperimentError: If the label is known already, or text where the others are numbers, or the
+                reverse.
         """
         projected = self.project(X)
+        kinds = {np.asarray(labels).dtype.kind in "US" for labels in (label, self.classes_)}
+        if len(kinds) > 1 and self.classes_.dtype != object:  # NumPy would turn all labels into text
+            raise ExperimentError(
+                f"class {label!r} and those known already ({', '.join(map(repr, self.classes_.tolist()))}) "
+                "are text and numbers; take a label of their type"
+            )
         if label in self.classes_.tolist():
             raise ExperimentError(
                 f"class {label} is known already, as are {', '.join(map(str, self.classes_))}; "

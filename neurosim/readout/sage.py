@@ -128,10 +128,13 @@ class SageReadout(NetworkReadout):
         self.layers_ = trained.layers
         hidden = np.concatenate([self._hidden(z) for z, _ in train.blocks()])
         self.neighbours_ = NearestNeighbors(n_neighbors=min(self.neighbours, len(hidden))).fit(hidden)
-        scores = np.concatenate([self._raw(z) for z, _ in validation.blocks()])
-        self.calibration_ = np.sort(scores, axis=0)
-        self._joined = np.sort(self._join(scores))
+        self._calibrate(np.concatenate([self._raw(z) for z, _ in validation.blocks()]))
         return trained
+
+    def _calibrate(self, scores: Array) -> None:
+        """Keep what ordinary recordings score, (n, 3); each of them is joined as if it had not been there."""
+        self.calibration_ = np.sort(scores, axis=0)
+        self._ordinary = np.sort(self._join(scores, among=1))
 
     def _hidden(self, z: Array) -> Array:
         return activate(forward(self.layers_[:1], z), "relu")
@@ -146,12 +149,15 @@ class SageReadout(NetworkReadout):
         doubt = 1 - softmax(hidden @ head + last, axis=1).max(axis=1)
         return np.stack([distance, error, doubt], axis=1)
 
-    def _join(self, scores: Array) -> Array:
-        """Ensemble of the shares of validation recordings that are at least as strange; low is strange."""
-        n = len(self.calibration_)
+    def _join(self, scores: Array, among: int = 0) -> Array:
+        """Ensemble of the shares of validation recordings that are at least as strange; low is strange.
+
+        ``among`` is 1 for these recordings themselves, each of which is compared with the others only.
+        """
+        n = len(self.calibration_) - among
         pairs = list(zip(self.calibration_.T, scores.T, strict=True))
         above = [n - np.searchsorted(known, score, side="left") for known, score in pairs]
-        below = [np.searchsorted(known, score, side="right") for known, score in pairs]
+        below = [np.searchsorted(known, score, side="right") - among for known, score in pairs]
         both = np.minimum(2 * np.minimum(above[RECONSTRUCTION], below[RECONSTRUCTION]), n)
         above[RECONSTRUCTION] = both
         shares = (1 + np.stack(above)) / (1 + n)
@@ -167,9 +173,10 @@ class SageReadout(NetworkReadout):
 
     def novelty(self, X: Any) -> Array:
         """How far recordings are from the training data, (n,) in [0, 1]; uniform on recordings like it."""
-        joined = self._join(np.stack(list(self.scores(X).values()), axis=1))
-        low = np.searchsorted(self._joined, joined, side="right")
-        novelty: Array = 1 - low / len(self._joined)
+        return self._rank(self._join(np.stack(list(self.scores(X).values()), axis=1)))
+
+    def _rank(self, joined: Array) -> Array:
+        novelty: Array = 1 - np.searchsorted(self._ordinary, joined, side="right") / len(self._ordinary)
         return novelty
 
     def reject(self, X: Any, level: float = 0.05) -> npt.NDArray[np.bool_]:
@@ -184,18 +191,17 @@ class SageReadout(NetworkReadout):
     def alarm(self, X: Any, level: float = 0.01) -> Alarm:
         """Whether a batch of recordings is stranger than the validation ones, as on a drifted array.
 
-        One-sided Mann-Whitney test of the novelties against those of the validation recordings; the labels
-        are not needed. ``level`` is how often it may be raised though nothing has changed, on average
+        One-sided Mann-Whitney test of the joined shares against those of the validation recordings; the
+        labels are not needed. ``level`` is how often it may be raised though nothing has changed, on average
         over validation parts.
 
         Raises:
             ExperimentError: If ``level`` is not between 0 and 1.
         """
         _check_level(level)
-        novelty, n = self.novelty(X), len(self._joined)
-        ordinary = 1 - np.searchsorted(self._joined, self._joined, side="right") / n
-        p = float(stats.mannwhitneyu(novelty, ordinary, alternative="greater").pvalue)
-        return Alarm(p < level, p, float(novelty.mean()))
+        joined = self._join(np.stack(list(self.scores(X).values()), axis=1))
+        p = float(stats.mannwhitneyu(joined, self._ordinary, alternative="less").pvalue)
+        return Alarm(p < level, p, float(self._rank(joined).mean()))
 
     def fit(self, X: Any, y: Any, validation: tuple[Any, Any] | None = None) -> Self:
         """Train on states and labels, and calibrate on the validation part; arguments as `Readout.fit`.

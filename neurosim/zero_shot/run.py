@@ -202,6 +202,14 @@ def _prepare(
         if part == "train":
             rows = rng.stream(config.seed, f"zero_shot/{sense}/order").permutation(rows)
             rows = rows[np.argsort(labels[rows] >= len(config.classes.seen), kind="stable")]
+            n_seen = int((labels[rows] < len(config.classes.seen)).sum())
+            homeostasis = side.reservoir.homeostasis
+            if homeostasis and homeostasis.n_recordings > n_seen:
+                raise ExperimentError(
+                    f"{sense}.reservoir.homeostasis.n_recordings (={homeostasis.n_recordings}): {sense}.data "
+                    f"has {n_seen} training recordings of seen classes, and thresholds must not adapt on "
+                    "others; lower it, or raise data.train.n"
+                )
         if absent := sorted(set(range(len(classes))) - set(labels[rows].tolist())):
             raise ExperimentError(
                 f"{sense}.data.{part} has no recording of class '{classes[absent[0]]}'; raise its n"

@@ -33,7 +33,7 @@ class EsnConfig(BaselineConfig):
 
 
 class Esn(Baseline):
-    """r = (1 - a) r + a tanh(W r + W_in x); the mean state over time is read by ridge regression."""
+    """r = (1 - a) r + a tanh(W r + W_in x); ridge regression reads its mean and its last value."""
 
     name = "esn"
     Config: ClassVar[type[BaselineConfig]] = EsnConfig
@@ -43,7 +43,8 @@ class Esn(Baseline):
         paper="Jaeger, The echo state approach to analysing and training recurrent neural networks, 2001",
         source="ReservoirPy, doi:10.1007/978-3-030-61616-8_40",
         headline="none on these tasks",
-        reproduced="200 units as the liquid of Lin et al., leaky tanh, ridge readout on the mean state",
+        reproduced="200 units as the liquid of Lin et al., leaky tanh, ridge readout on the mean "
+        "and the last state",
         differs="nothing is claimed by a paper on these tasks; the reservoir's numbers are random and not "
         "counted as parameters",
     )
@@ -67,7 +68,7 @@ class Esn(Baseline):
         )
 
     def _states(self, x: Array, progress: Progress | None = None) -> Array:
-        """Mean state (n, units) and last state beside it."""
+        """Mean state and last state beside it, (n, 2 units)."""
         states = np.empty((len(x), 2 * self.settings.units), np.float32)
         for i, sequence in enumerate(np.asarray(x, np.float64)):
             if self.reservoir_.initialized:

@@ -36,7 +36,7 @@ class Logistic(Baseline):
         paper="the classical floor: what the inputs say without any hidden layer",
         source="scikit-learn's LogisticRegression",
         headline="no published figure; about 92 % on the pixels of MNIST is common",
-        reproduced="event frames are added up over time; validation chooses the weight decay",
+        reproduced="event frames with polarity are added up over time; validation chooses the weight decay",
         differs="nothing is claimed by a paper",
     )
 

@@ -13,6 +13,7 @@ from neurosim.baselines.quantum.noise import NoiseConfig, noisy_probabilities, s
 from neurosim.baselines.quantum.pennylane import PennyLane
 from neurosim.baselines.quantum.statevector import Statevector
 from neurosim.config import StrictModel
+from neurosim.errors import BaselineError
 
 Variant = Literal["full", "no_entanglement", "frozen", "linear", "deleted", "classical"]
 
@@ -26,13 +27,26 @@ class QuantumConfig(StrictModel):
             ``deleted``: nothing there; ``classical``: a classical network of as many parameters.
         shots: Measurements per circuit; None: exact expectations.
         noise: Errors of the device; its keys are those of ``NoiseConfig``.
-        simulator: ``neurosim``, or ``pennylane`` (extra ``quantum``).
+        simulator: ``neurosim``, or ``pennylane`` (extra ``quantum``; not for ``photonic``, ``qrnn`` and
+            ``quantum_creep``).
     """
 
     variant: Variant = "full"
     shots: int | None = Field(None, ge=1, le=10_000_000)
     noise: NoiseConfig = NoiseConfig()
     simulator: Literal["neurosim", "pennylane"] = "neurosim"
+
+
+def only_our_simulator(config: QuantumConfig, name: str) -> None:
+    """Refuse a simulator that does not know the parts of a baseline, which are no ``Circuit``.
+
+    Raises:
+        BaselineError: If the config asks for another one.
+    """
+    if config.simulator != "neurosim":
+        raise BaselineError(
+            f"{name}: quantum.simulator '{config.simulator}' cannot run its quantum part; take 'neurosim'"
+        )
 
 
 class QuantumLayer(nn.Module):

@@ -14,7 +14,7 @@ from neurosim.baselines.base import (
     NetworkConfig,
     Operations,
 )
-from neurosim.baselines.quantum.layer import QuantumConfig
+from neurosim.baselines.quantum.layer import QuantumConfig, only_our_simulator
 from neurosim.baselines.quantum.noise import sampled
 from neurosim.baselines.quantum.slos import Slos, mesh, n_cells
 from neurosim.baselines.training import Progress, TrainingConfig
@@ -174,6 +174,7 @@ class Photonic(NetworkBaseline):
     def network(self, shape: tuple[int, ...], n_classes: int) -> nn.Module:
         """What is trained."""
         config = self.settings
+        only_our_simulator(config.quantum, self.name)
         noise = config.quantum.noise
         if noise.of_gates or noise.readout_error:
             raise BaselineError(

@@ -28,7 +28,7 @@ from torch.nn import functional
 
 from neurosim.baselines.base import BaselineConfig, Facts, NetworkBaseline, NetworkConfig, Operations
 from neurosim.baselines.quantum.hybrid import widest
-from neurosim.baselines.quantum.layer import QuantumConfig
+from neurosim.baselines.quantum.layer import QuantumConfig, only_our_simulator
 from neurosim.baselines.quantum.noise import readout_errors, sampled
 from neurosim.baselines.quantum.quantum_transfer import Rescale
 from neurosim.baselines.training import Progress, TrainingConfig, as_float
@@ -382,6 +382,12 @@ class Qrnn(NetworkBaseline):
         if config.components is None and min(shape[1:]) < config.side:
             raise BaselineError(
                 f"qrnn: images of {shape[1]} x {shape[2]} pixels; at least {config.side} a side"
+            )
+        only_our_simulator(config.quantum, self.name)
+        if config.quantum.noise.readout_error and n_classes > 2**config.n_bits:
+            raise BaselineError(
+                f"qrnn: quantum.noise.readout_error of labels of several symbols; raise n_bits until "
+                f"2^n_bits is at least {n_classes}, or leave it out"
             )
         if config.quantum.noise.amplitude_damping:
             raise BaselineError("qrnn: no amplitude damping, whose runs are not real; take depolarising")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neurosim.baselines.base import BaselineConfig, Facts, NetworkBaseline, NetworkConfig, Operations
-from neurosim.baselines.quantum.layer import QuantumConfig
+from neurosim.baselines.quantum.layer import QuantumConfig, only_our_simulator
 from neurosim.baselines.quantum.noise import readout_errors, sampled
 from neurosim.baselines.quantum.statevector import FIXED_MATRICES
 from neurosim.baselines.training import TrainingConfig
@@ -249,6 +249,7 @@ class QuantumCreep(NetworkBaseline):
         config = self.settings
         if max(shape[1:]) > SIDE:
             raise BaselineError(f"quantum_creep: images of {shape[1]} x {shape[2]}; at most 32 x 32 fit")
+        only_our_simulator(config.quantum, self.name)
         if config.quantum.noise.amplitude_damping:
             raise BaselineError("quantum_creep: no amplitude damping of its gates; take depolarising")
         variant = config.quantum.variant
