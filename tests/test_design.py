@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,9 +10,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from small_design import small_design, small_experiment, small_recordings
 
 from neurosim.errors import ExperimentError
-from neurosim.experiment import Experiment, load_experiment, resolve, run
-from neurosim.export.design import make_design, tolerance
+from neurosim.experiment import Experiment, instance, load_experiment, resolve, run
+from neurosim.export.design import PLAIN, make_design, tolerance
 from neurosim.export.restore import restore
+from neurosim.readout.config import Kind
 from neurosim.reservoir import simulate
 
 PROGRAMMED = "device.card=rram_wan2022"
@@ -98,6 +100,19 @@ def test_projection_in_memory_is_refused() -> None:
     experiment = small_experiment("readout.analog.adc_bits=8")
     with pytest.raises(ExperimentError, match=r"readout\.analog = false"):
         make_design(experiment, prepared=small_recordings())
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_readouts_are_exported_as_they_answer_or_refused(kind: Kind) -> None:
+    few = [] if kind in ("ridge", "logistic", "svm") else ["readout.epochs=2"]
+    experiment = small_experiment(f"readout.kind={kind}", *few)
+    if kind not in PLAIN:
+        with pytest.raises(ExperimentError, match=f"readout.kind = '{kind}', which computes more than"):
+            make_design(experiment, prepared=small_recordings())
+        return
+    _, states, readout = instance(experiment, prepared=small_recordings())
+    projection = make_design(experiment, prepared=small_recordings(), n_vectors=1).projection
+    assert_array_equal(projection.predict(states["x_test"]), readout.predict(states["x_test"]))
 
 
 # ---- from what a run left --------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from neurosim.experiment import Experiment, Prepared, Progress
 from neurosim.export.layout import Layout, lay_out
 from neurosim.export.projection import Projection, integers
 from neurosim.export.restore import read_run
+from neurosim.readout.config import Kind
 from neurosim.reservoir import Chip, Liquid, simulate
 from neurosim.reservoir.states import Engine
 
@@ -27,6 +28,8 @@ Float = npt.NDArray[np.float32]
 
 GRID = 4096  # conductances among which a card's levels are looked for
 SIGMAS = 2.0  # half-width of a tolerance in standard deviations of the technology
+# readouts whose scores are those of their `layers_` with a ReLU between them
+PLAIN: tuple[Kind, ...] = ("linear", "mlp", "ridge", "logistic", "svm", "homeostatic", "sage")
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +170,12 @@ def make_design(
         raise ExperimentError(
             f"'{experiment.name}' multiplies its projection in memory (readout.analog), whose cells no "
             "export holds; run it with readout.analog = false"
+        )
+    if experiment.readout.kind not in PLAIN:
+        raise ExperimentError(
+            f"'{experiment.name}' has readout.kind = '{experiment.readout.kind}', which computes more than "
+            "affine layers with a ReLU between them, all that an export holds; run it with "
+            f"{', '.join(PLAIN)}"
         )
     prepared = prepared or experiments.prepare(experiment, data_dir=data_dir, progress=progress)
     resolved = experiments.resolve(experiment)
