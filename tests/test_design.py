@@ -9,8 +9,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from small_design import small_design, small_experiment, small_recordings
 
+from neurosim.cards import shipped_folder
 from neurosim.errors import ExperimentError
-from neurosim.experiment import Experiment, instance, load_experiment, resolve, run
+from neurosim.experiment import Experiment, instance, load_experiment, read_source, resolve, run
 from neurosim.export.design import PLAIN, make_design, tolerance
 from neurosim.export.restore import restore
 from neurosim.readout.config import Kind
@@ -136,10 +137,20 @@ def test_folder_of_a_run_gives_its_design(tmp_path: Path) -> None:
         assert resolve(design.experiment) == resolve(small_experiment())
 
 
-@pytest.mark.parametrize("name", ["demo", "paper_nmnist", "nmnist_local", "nmnist_shared", "ntidigits"])
+ALSO = 'data.train.also=[{dataset="spoken-digits", split="train"}, {dataset="fsdd", split="train", skip=3}]'
+EXAMPLES = [
+    file.stem
+    for file in shipped_folder("examples").glob("*.toml")
+    if read_source(file)[0]["schema"] == "neurosim.experiment/1"
+]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_resolved_experiments_are_restored(name: str) -> None:
-    resolved = resolve(load_experiment(name))
-    assert resolve(restore(resolved, where="here")) == resolved
+    for overrides in ([], [ALSO]):
+        experiment = load_experiment(name, overrides)
+        resolved = resolve(experiment)
+        assert resolve(restore(resolved, where="here")) == resolved
 
 
 def test_run_of_other_cards_is_refused(tmp_path: Path) -> None:
