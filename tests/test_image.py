@@ -134,6 +134,8 @@ HOSTILE: dict[str, tuple[Callable[[Any], None], str]] = {
     "pair twice": (put("tiles/pair", (0, 0, 0), 1), "every pair must have one cell of either side"),
     "pair far": (put("tiles/pair", (0, 0, 0), 10**6), "is not below"),
     "synapse far": (put("synapses/input_post", 0, 16), "synapses/input_post: 16 is not below 16"),
+    "columns": (say("cols", 5), "@n_neurons: 16 is no multiple of 5 columns"),
+    "more columns": (say("cols", 32), "@n_neurons: 16 is no multiple of 32 columns"),
     "events": (put("vectors/step_ptr", (0, 1), 10**6), "vectors/step_ptr"),
     "class far": (put("projection/code", 0, 99), "projection/code: class outside 0 .. 9"),
     "layers": (lambda file: file["projection"].attrs.__setitem__("layers", 9), "9 is outside 1 .. 8"),

@@ -147,6 +147,8 @@ def _sizes(reader: Reader) -> dict[str, int]:
         n = int(np.prod([sizes[name] for name in names], dtype=object))
         if n > MAX_CELLS:
             raise reader.fail(f"@{names[0]}", f"{n:,} {what}; at most {MAX_CELLS:,} are read")
+    if sizes["n_neurons"] % sizes["cols"]:  # the kernel walks the neurons column by column, unchecked
+        raise reader.fail("@n_neurons", f"{sizes['n_neurons']} is no multiple of {sizes['cols']} columns")
     return sizes
 
 
