@@ -73,6 +73,16 @@ def link(name: str, target: Any) -> Callable[[Any], None]:
     return edit
 
 
+def empty(*names: str) -> Callable[[Any], None]:
+    """Nothing along the first axis, everywhere."""
+
+    def edit(file: Any) -> None:
+        for name in names:
+            mutations.replace(file, name, file[name][:0])
+
+    return edit
+
+
 def swap_text(text: bytes) -> Callable[[Any], None]:
     def edit(file: Any) -> None:
         del file["design/experiment"]
@@ -136,6 +146,11 @@ HOSTILE: dict[str, tuple[Callable[[Any], None], str]] = {
     "synapse far": (put("synapses/input_post", 0, 16), "synapses/input_post: 16 is not below 16"),
     "columns": (say("cols", 5), "@n_neurons: 16 is no multiple of 5 columns"),
     "more columns": (say("cols", 32), "@n_neurons: 16 is no multiple of 32 columns"),
+    "no vectors": (
+        empty(*(f"vectors/{n}" for n in ("label", "step_ptr", "spike_ptr", "answer", "answer_integer"))),
+        "vectors/.*: is empty",
+    ),
+    "no synapses": (empty(*(f"synapses/input_{n}" for n in ("pre", "post", "pair"))), "input_pre: is empty"),
     "events": (put("vectors/step_ptr", (0, 1), 10**6), "vectors/step_ptr"),
     "class far": (put("projection/code", 0, 99), "projection/code: class outside 0 .. 9"),
     "layers": (lambda file: file["projection"].attrs.__setitem__("layers", 9), "9 is outside 1 .. 8"),

@@ -195,6 +195,9 @@ def _check(reader: Reader, arrays: dict[str, Array], sizes: dict[str, int]) -> N
         "vectors/channel": n_channels,
         "vectors/spike_neuron": n_neurons,
     }
+    for name, values in arrays.items():
+        if not values.size and name not in ("vectors/channel", "vectors/spike_neuron"):
+            raise reader.fail(name, "is empty")
     for name, limit in limits.items():
         if name in arrays and arrays[name].max(initial=0) >= limit:
             raise reader.fail(name, f"{arrays[name].max()} is not below {limit}")
