@@ -321,6 +321,17 @@ def test_wrong_tables_are_refused(text: str, message: str, tmp_path: Path) -> No
             read_measured(str(place), small_design())
 
 
+def test_no_table_takes_more_memory_than_reads_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neurosim.export.measured.MAX_CELLS", ROWS * COLS)  # four reads
+    made_of = []
+    full = np.full
+    monkeypatch.setattr("neurosim.export.measured.np.full", lambda *a: made_of.append(a) or full(*a))
+    (tmp_path / "tile0.csv").write_text("row,col,g_uS,t_s\n" + "".join(f"0,0,1,{t}\n" for t in range(5)))
+    with pytest.raises(ImageError, match="5 times of reads; give fewer"):
+        read_measured(str(tmp_path), small_design())
+    assert not made_of
+
+
 def test_missing_files_and_wrong_sizes_are_said(tmp_path: Path) -> None:
     with pytest.raises(DataNotFoundError, match=r"tile0\.csv: no such file"):
         read_measured(str(tmp_path), small_design())
