@@ -339,8 +339,11 @@ def test_missing_files_and_wrong_sizes_are_said(tmp_path: Path) -> None:
         read_measured(str(tmp_path / "none.h5"), small_design())
     with h5py.File(tmp_path / "few.h5", "w") as file:
         file["g_uS"] = np.ones(5)
+        file["forming/v_forming_V"] = np.ones(960)
     with pytest.raises(ImageError, match=r"5 conductances; \(1, 24, 40\) cells make 960"):
         read_measured(f"{tmp_path}/few.h5:g_uS", small_design())
+    with pytest.raises(ImageError, match="holds forming and no conductances"):
+        read_measured(f"{tmp_path}/few.h5:forming", small_design())
 
 
 # ---- what is written -------------------------------------------------------------------------------

@@ -63,7 +63,10 @@ def read_measured(place: str, design: Design) -> Measured:
     elif path.suffix in (".h5", ".hdf5"):
         measured = _read_image(path, design, tiles)
     else:
-        g = read_measurement(place).columns["g"]
+        found = read_measurement(place)
+        if "g" not in found.columns:
+            raise ImageError(f"{place}: holds {found.kind} and no conductances; name a dataset of those")
+        g = found.columns["g"]
         if g.size != math.prod(tiles):
             raise ImageError(f"{place}: {g.size:,} conductances; {tiles} cells make {math.prod(tiles):,}")
         measured = Measured(np.zeros(1), g.reshape(1, *tiles).astype(np.float32))
