@@ -37,6 +37,7 @@ from neurosim.export.image import read_macro
 from neurosim.export.measured import Measured, read_measured, write_measured
 from neurosim.export.page import FILES, write_readback
 from neurosim.export.readback import Readback, chip_with, read_back
+from neurosim.export.readback import _noise as noise_of_reads
 from neurosim.export.remap import DeadLines, find_dead, remap
 from neurosim.export.virtual import virtual_chip
 from neurosim.reservoir import simulate
@@ -116,6 +117,20 @@ def test_read_noise_of_the_chip_is_that_of_its_reads() -> None:
     noisy = small_design("device.sigma_read=0.05", "device.read_white_fraction=0.5")
     slow, _ = chip_with(noisy, made(noisy, n_reads=200), made(noisy).g[0], noisy.layout)
     assert slow.crossbar.pos.sigma_slow.sum() > 0.2 * slow.crossbar.pos.sigma_white.sum()
+
+
+def test_read_noise_of_cells_that_some_reads_miss() -> None:
+    g = np.random.default_rng(0).normal(1e-5, 1e-6, (4, 4)).astype(np.float32)
+    g[1:, 0] = g[[1, 3], 1] = g[0, 2] = np.nan  # one read, two apart, three in a row, all
+    white, slow = noise_of_reads(g, slow=True)
+    assert white[0] == slow[0] == slow[1] == 0
+    assert_allclose(white[1], np.std(g[[0, 2], 1], ddof=1), rtol=1e-3)
+    for cell, reads in ((2, g[1:, 2]), (3, g[:, 3])):
+        total = np.var(reads.astype(np.float64), ddof=1)
+        assert_allclose(np.hypot(white[cell], slow[cell]), np.sqrt(total), rtol=1e-3)
+        expected = min(total, (np.diff(reads.astype(np.float64)) ** 2).mean() / 2)
+        assert_allclose(white[cell], np.sqrt(expected), rtol=1e-3)
+    assert_allclose(noise_of_reads(g, slow=False)[0], np.hypot(white, slow), rtol=1e-6)
 
 
 def test_cells_of_a_crossbar_are_exchanged_behind_its_wires() -> None:
