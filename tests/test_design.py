@@ -89,6 +89,7 @@ def test_levels_by_number_and_ideal_cells_without_levels() -> None:
         (1, {}, "chip 1 of 'small', which has 1; choose 0 to 0"),
         (0, {"n_vectors": 0}, "0 test vectors; choose 1 to 4096"),
         (0, {"levels": 4}, "4 levels have no effect where nothing is quantised"),
+        (0, {"levels": 4, "quantised": True}, "4 levels have no effect on cells of card 'taox_1t1r_40nm'"),
         (0, {"weight_bits": 1}, "1 weight bits; choose 2 to 16"),
     ],
 )

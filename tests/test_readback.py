@@ -414,7 +414,7 @@ def test_command_line_there_and_back(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     call("run", "demo", *settings)
     assert "simulated" in call("export", "runs/small")
-    call("export", "runs/small", "--to", "csv", "--quantise", "--levels", "4", "--vectors", "2")
+    call("export", "runs/small", "--to", "csv", "--quantise", "--vectors", "2")
     image = read_macro(Path("runs/small/export.h5"))
     write_measured(made(image, seed=6), Path("m.h5"))
     shown = call("readback", "runs/small/export.h5", "m.h5", "--out", "runs/chip", "--card", "mine")

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim import experiment as experiments
-from neurosim.cards import DeviceCard
+from neurosim.cards import DeviceCard, load_device
 from neurosim.config import fingerprint
 from neurosim.device import Cells
 from neurosim.device.conductance import state_law
@@ -176,6 +176,11 @@ def make_design(
             f"'{experiment.name}' has readout.kind = '{experiment.readout.kind}', which computes more than "
             "affine layers with a ReLU between them, all that an export holds; run it with "
             f"{', '.join(PLAIN)}"
+        )
+    if levels and load_device(experiment.device.card).forming is not None:
+        raise ExperimentError(
+            f"{levels} levels have no effect on cells of card '{experiment.device.card}', which are formed "
+            "and not programmed; leave levels out"
         )
     prepared = prepared or experiments.prepare(experiment, data_dir=data_dir, progress=progress)
     resolved = experiments.resolve(experiment)
