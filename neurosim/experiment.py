@@ -636,10 +636,7 @@ class _Maker:
         """Where a chip's states are kept."""
         stages = ["device", "array", "reservoir", "ageing"]
         cards = self.resolved["cards"]["device"], self.resolved["cards"]["macro"]
-        code = store.code(
-            "experiment.py", "quantity.py", "rng.py", "counter.py", "device", "array", "reservoir"
-        )
-        upstream = [self.resolved[stage] for stage in stages]
+        upstream, code = [self.resolved[stage] for stage in stages], store.code(*CODE_OF_STATES)
         key = fingerprint(upstream, cards, self.experiment.seed, number, self.content, self.engine, code)
         return store.cache_dir() / "states" / key
 
