@@ -98,6 +98,11 @@ def test_wrong_arguments_are_said(number: int, options: dict[str, int], message:
         make_design(small_experiment(), number, prepared=small_recordings(), **options)  # type: ignore[arg-type]
 
 
+def test_recordings_of_another_experiment_are_refused() -> None:
+    with pytest.raises(ExperimentError, match="prepared is of an experiment with other data"):
+        make_design(small_experiment("events.n_steps=10"), prepared=small_recordings())
+
+
 def test_projection_in_memory_is_refused() -> None:
     experiment = small_experiment("readout.analog.adc_bits=8")
     with pytest.raises(ExperimentError, match=r"readout\.analog = false"):
