@@ -157,6 +157,19 @@ def test_larger_conductances_get_a_larger_unit() -> None:
     assert_allclose(grown.weights.q_in * grown.weights.lsb, 3 * weight, atol=3 * grown.weights.lsb)
 
 
+def test_a_weight_that_nobody_scales_up_needs_no_room() -> None:
+    """Inputs far above the recurrent weights, whose scaling is the larger one."""
+    liquid = small_design("reservoir.recurrent_scaling=1e5").liquid
+    wiring, dg = liquid.wiring, np.zeros(liquid.wiring.shape, np.float32)
+    k_in, k_rec = liquid.weights.scaling
+    assert k_rec > k_in
+    dg.flat[wiring.inputs.pair] = 0.9 * liquid.weights.lsb * 32_767 / k_in
+    assert liquid.with_room(dg) is liquid
+    assert wiring.recurrent is not None
+    dg.flat[wiring.recurrent.pair] = 1.1 * liquid.weights.lsb * 32_767 / k_rec
+    assert liquid.with_room(dg).weights.lsb > liquid.weights.lsb
+
+
 # ---- dead lines ------------------------------------------------------------------------------------
 
 
