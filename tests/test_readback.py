@@ -170,6 +170,14 @@ def test_a_weight_that_nobody_scales_up_needs_no_room() -> None:
     assert liquid.with_room(dg).weights.lsb > liquid.weights.lsb
 
 
+def test_a_chip_whose_recurrent_cells_are_all_dead_still_runs() -> None:
+    """The scaling that a spectral radius gave the design is kept, whatever the chip's own radius is."""
+    design = small_design("reservoir.spectral_radius=0.9")
+    crossbar = design.chip.crossbar
+    dead = [replace(side, g=np.zeros_like(side.g)) for side in (crossbar.pos, crossbar.neg)]
+    assert design.chip.with_cells(*dead).liquid.weights.scaling == design.liquid.weights.scaling
+
+
 # ---- dead lines ------------------------------------------------------------------------------------
 
 

@@ -278,7 +278,7 @@ def build_liquid(
             draw = rng.stream(seed, f"chip{chip}/reservoir/sign")
             excites = draw.permutation(wiring.n_neurons) < round(config.frac_excitatory * wiring.n_neurons)
             sign = np.where(excites, 1, -1).astype(np.int8)[wiring.recurrent.pre]
-        if config.spectral_radius is not None:
+        if config.spectral_radius is not None and like is None:
             radius = _spectral_radius(wiring.recurrent, dg, sign)
             if radius == 0:
                 raise ExperimentError(
