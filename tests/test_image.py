@@ -157,6 +157,7 @@ HOSTILE: dict[str, tuple[Callable[[Any], None], str]] = {
     "lsb": (say("lsb", np.nan), "@lsb: nan is no finite number"),
     "seed text": (say("tiles", b"one"), "@tiles: |S3 of shape"),
     "no json": (swap_text(b"not json"), "design/experiment: not JSON"),
+    "no number": (swap_text(b'{"seed": NaN}'), "design/experiment: not JSON: NaN is no number"),
     "deep json": (swap_text(b"[" * 100_000), "design/experiment: not JSON"),
     "other json": (swap_text(b"{}"), "no resolved experiment"),
 }

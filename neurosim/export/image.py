@@ -153,8 +153,11 @@ def _sizes(reader: Reader) -> dict[str, int]:
 
 
 def _json(reader: Reader, name: str) -> Any:
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no number of JSON")
+
     try:
-        return json.loads(reader.text(name))
+        return json.loads(reader.text(name), parse_constant=refuse)
     except (ValueError, RecursionError) as why:
         if isinstance(why, ImageError):
             raise
