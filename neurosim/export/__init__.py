@@ -32,9 +32,6 @@ SETTINGS = {"nir": "neurosim.export.nir:NirConfig", "mem": "neurosim.export.fixe
 ENDINGS = {"macro": ".h5", "nir": ".nir", "spice": ".cir"}  # of formats that are one file
 
 
-ANALOG = "the projection's own array (readout.analog): its weights are the trained ones"
-
-
 class ExportWarning(UserWarning):
     """A format cannot say all of a design, or some of its readers misread it."""
 

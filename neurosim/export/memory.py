@@ -17,7 +17,7 @@ import numpy.typing as npt
 from neurosim import store
 from neurosim.errors import ExperimentError, MissingExtraError
 from neurosim.events.types import Binned
-from neurosim.export import ANALOG, ExportWarning, check_folder
+from neurosim.export import ExportWarning, check_folder
 from neurosim.export.fixed import FixedConfig, FixedPoint, Table, fix
 from neurosim.export.golden import Answers, run_golden
 from neurosim.reservoir.states import readings_for
@@ -72,7 +72,6 @@ def write_memory(design: "Design", out: Path, config: FixedConfig | None = None)
         readings_for(liquid, design.n_steps),
         max_count=vectors.binned.max_count,
         config=config,
-        left_out=(ANALOG,) if design.experiment.readout.analog else (),
     )
     facts = agreement(fixed, vectors.binned, vectors.spikes, vectors.answer)
     notes = [f"left out: {effect}" for effect in fixed.left_out]
