@@ -494,7 +494,7 @@ def _run(
     from neurosim.report.cards import conductance_law
 
     schema = experiment.read_source(source, overrides)[0].get("schema")
-    if schema in PROTOCOLS:
+    if isinstance(schema, str) and schema in PROTOCOLS:
         with _progress() as progress:
             show, paths = resolve_name(PROTOCOLS[schema])(
                 source,

@@ -369,11 +369,7 @@ def run(
     _try_hardware(experiment)
     if prepared is None:
         prepared = prepare(experiment, data_dir=data_dir, progress=show)
-    elif prepared.key != data_key(experiment):
-        raise ExperimentError(
-            f"'{experiment.name}': prepared is of an experiment with other data, events or seed; prepare "
-            "this one, or leave prepared out"
-        )
+    _check_prepared(experiment, prepared)
     binned, content = prepared.binned, prepared.content
     clock = Clock(prepared.seconds)
     scores = []
@@ -448,12 +444,24 @@ def instance(
     Returns:
         The chip after calibration, its states (``x_train``, ``x_validation``, ``x_test``), and the readout
         that was trained on them.
+
+    Raises:
+        ExperimentError: If the recordings are of an experiment with other data, events or seed.
     """
+    _check_prepared(experiment, prepared)
     show = progress or _silent
     maker = _Maker(experiment, resolve(experiment), prepared.binned, prepared.content, engine, show)
     ((chip, states),) = maker.chips([number])
     _, _, readout = _train(experiment, chip, states, prepared.binned)
     return chip, states, readout
+
+
+def _check_prepared(experiment: Experiment, prepared: Prepared) -> None:
+    if prepared.key != data_key(experiment):
+        raise ExperimentError(
+            f"'{experiment.name}': prepared is of an experiment with other data, events or seed; prepare "
+            "this one, or leave prepared out"
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -259,6 +259,7 @@ BAD_EXPERIMENTS = {
     "twice": ("beta = 0.9", "beta = 0.9\ntau_mem = 0.1", r"reservoir: give exactly one of beta and tau_mem"),
     "test on train": ('split = "test"', 'split = "train"', r"data: test takes recordings of train"),
     "schema": ("experiment/1", "experiment/9", r"schema: .*'neurosim.experiment/1'"),
+    "schema of a wrong type": ('"neurosim.experiment/1"', "[]", r"schema: .*'neurosim.experiment/1'"),
     "readout": ('"ridge"', '"ridge"\nhidden = 9', r"readout: kind 'ridge' has no hidden; remove it"),
     "not TOML": ("[readout]", "[readout", r"not valid TOML"),
 }

@@ -2,16 +2,19 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from small_design import small_design, small_experiment, small_recordings
 
+from neurosim.cards import shipped_folder
 from neurosim.errors import ExperimentError
-from neurosim.experiment import Experiment, load_experiment, resolve, run
+from neurosim.experiment import Experiment, instance, load_experiment, read_source, resolve, run
 from neurosim.export.design import make_design, tolerance
 from neurosim.export.restore import restore
+from neurosim.readout.config import Kind
 from neurosim.reservoir import simulate
 
 PROGRAMMED = "device.card=rram_wan2022"
@@ -86,6 +89,7 @@ def test_levels_by_number_and_ideal_cells_without_levels() -> None:
         (1, {}, "chip 1 of 'small', which has 1; choose 0 to 0"),
         (0, {"n_vectors": 0}, "0 test vectors; choose 1 to 4096"),
         (0, {"levels": 4}, "4 levels have no effect where nothing is quantised"),
+        (0, {"levels": 4, "quantised": True}, "4 levels have no effect on cells of card 'taox_1t1r_40nm'"),
         (0, {"weight_bits": 1}, "1 weight bits; choose 2 to 16"),
     ],
 )
@@ -94,10 +98,28 @@ def test_wrong_arguments_are_said(number: int, options: dict[str, int], message:
         make_design(small_experiment(), number, prepared=small_recordings(), **options)  # type: ignore[arg-type]
 
 
+def test_recordings_of_another_experiment_are_refused() -> None:
+    with pytest.raises(ExperimentError, match="prepared is of an experiment with other data"):
+        make_design(small_experiment("events.n_steps=10"), prepared=small_recordings())
+
+
 def test_projection_in_memory_is_refused() -> None:
     experiment = small_experiment("readout.analog.adc_bits=8")
     with pytest.raises(ExperimentError, match=r"readout\.analog = false"):
         make_design(experiment, prepared=small_recordings())
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_readouts_are_exported_as_they_answer_or_refused(kind: Kind) -> None:
+    few = [] if kind in ("ridge", "logistic", "svm") else ["readout.epochs=2"]
+    experiment = small_experiment(f"readout.kind={kind}", *few)
+    if kind == "neuromodulated":
+        with pytest.raises(ExperimentError, match="no export holds its gains and thresholds"):
+            make_design(experiment, prepared=small_recordings())
+        return
+    _, states, readout = instance(experiment, prepared=small_recordings())
+    projection = make_design(experiment, prepared=small_recordings(), n_vectors=1).projection
+    assert_array_equal(projection.predict(states["x_test"]), readout.predict(states["x_test"]))
 
 
 # ---- from what a run left --------------------------------------------------------------------------
@@ -121,10 +143,20 @@ def test_folder_of_a_run_gives_its_design(tmp_path: Path) -> None:
         assert resolve(design.experiment) == resolve(small_experiment())
 
 
-@pytest.mark.parametrize("name", ["demo", "paper_nmnist", "nmnist_local", "nmnist_shared", "ntidigits"])
+ALSO = 'data.train.also=[{dataset="spoken-digits", split="train"}, {dataset="fsdd", split="train", skip=3}]'
+EXAMPLES = [
+    file.stem
+    for file in shipped_folder("examples").glob("*.toml")
+    if read_source(file)[0]["schema"] == "neurosim.experiment/1"
+]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_resolved_experiments_are_restored(name: str) -> None:
-    resolved = resolve(load_experiment(name))
-    assert resolve(restore(resolved, where="here")) == resolved
+    for overrides in ([], [ALSO]):
+        experiment = load_experiment(name, overrides)
+        resolved = resolve(experiment)
+        assert resolve(restore(resolved, where="here")) == resolved
 
 
 def test_run_of_other_cards_is_refused(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import json
 import shutil
 import warnings
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +10,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from small_design import small_design
 from typer.testing import CliRunner
 
-from neurosim.array.mvm import MvmConfig
 from neurosim.cli import app
 from neurosim.errors import ExperimentError
-from neurosim.export import ANALOG, ExportWarning, default_out, read_settings, write
+from neurosim.export import ExportWarning, default_out, read_settings, write
 from neurosim.export.design import Design
 from neurosim.export.memory import simulate_verilog
 from neurosim.export.netlist import run_spice
@@ -51,16 +49,6 @@ def test_a_designs_memory_images_run_in_verilog(tmp_path: Path) -> None:
     exported(small_design(), "mem", tmp_path / "mem")
     _, _, counted = simulate_verilog(tmp_path / "mem")
     assert counted == {"recordings": 4, "spikes_differ": 0, "scores_differ": 0, "answers_differ": 0}
-
-
-def test_an_analog_projection_is_left_out(tmp_path: Path) -> None:
-    pytest.importorskip("nir", reason="the package nir is not installed")
-    design = small_design()
-    readout = design.experiment.readout.model_copy(update={"analog": MvmConfig()})
-    analog = replace(design, experiment=design.experiment.model_copy(update={"readout": readout}))
-    for to in ("mem", "nir"):
-        assert not any(ANALOG in text for text in exported(design, to, tmp_path / to))
-        assert any(ANALOG in text for text in exported(analog, to, tmp_path / to))
 
 
 def test_a_coarse_chip_is_warned_of(tmp_path: Path) -> None:

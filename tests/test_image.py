@@ -73,6 +73,16 @@ def link(name: str, target: Any) -> Callable[[Any], None]:
     return edit
 
 
+def empty(*names: str) -> Callable[[Any], None]:
+    """Nothing along the first axis, everywhere."""
+
+    def edit(file: Any) -> None:
+        for name in names:
+            mutations.replace(file, name, file[name][:0])
+
+    return edit
+
+
 def swap_text(text: bytes) -> Callable[[Any], None]:
     def edit(file: Any) -> None:
         del file["design/experiment"]
@@ -134,12 +144,20 @@ HOSTILE: dict[str, tuple[Callable[[Any], None], str]] = {
     "pair twice": (put("tiles/pair", (0, 0, 0), 1), "every pair must have one cell of either side"),
     "pair far": (put("tiles/pair", (0, 0, 0), 10**6), "is not below"),
     "synapse far": (put("synapses/input_post", 0, 16), "synapses/input_post: 16 is not below 16"),
+    "columns": (say("cols", 5), "@n_neurons: 16 is no multiple of 5 columns"),
+    "more columns": (say("cols", 32), "@n_neurons: 16 is no multiple of 32 columns"),
+    "no vectors": (
+        empty(*(f"vectors/{n}" for n in ("label", "step_ptr", "spike_ptr", "answer", "answer_integer"))),
+        "vectors/.*: is empty",
+    ),
+    "no synapses": (empty(*(f"synapses/input_{n}" for n in ("pre", "post", "pair"))), "input_pre: is empty"),
     "events": (put("vectors/step_ptr", (0, 1), 10**6), "vectors/step_ptr"),
     "class far": (put("projection/code", 0, 99), "projection/code: class outside 0 .. 9"),
     "layers": (lambda file: file["projection"].attrs.__setitem__("layers", 9), "9 is outside 1 .. 8"),
     "lsb": (say("lsb", np.nan), "@lsb: nan is no finite number"),
     "seed text": (say("tiles", b"one"), "@tiles: |S3 of shape"),
     "no json": (swap_text(b"not json"), "design/experiment: not JSON"),
+    "no number": (swap_text(b'{"seed": NaN}'), "design/experiment: not JSON: NaN is no number"),
     "deep json": (swap_text(b"[" * 100_000), "design/experiment: not JSON"),
     "other json": (swap_text(b"{}"), "no resolved experiment"),
 }

@@ -227,17 +227,19 @@ def test_csv_says_the_same_as_the_image(tmp_path: Path) -> None:
     assert len(where[0]) == design.vectors.spikes.sum()
 
 
-def test_csv_replaces_its_like_and_nothing_else(tmp_path: Path) -> None:
-    folder = tmp_path / "tables"
-    write(small_design(), "csv", folder)
+@pytest.mark.parametrize("to", ["csv", "mem"])
+@pytest.mark.filterwarnings("ignore::neurosim.export.ExportWarning")
+def test_folder_replaces_its_like_and_nothing_else(to: str, tmp_path: Path) -> None:
+    folder = tmp_path / "export"
+    write(small_design(), to, folder)
     (folder / "left.txt").write_text("over")
-    write(small_design(), "csv", folder)
+    write(small_design(), to, folder)
     assert not (folder / "left.txt").exists()
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.tex").write_text("years of work")
-    with pytest.raises(ImageError, match="no earlier CSV export"):
-        write(small_design(), "csv", mine)
+    with pytest.raises(ImageError, match="is there and is no earlier export"):
+        write(small_design(), to, mine)
     assert (mine / "thesis.tex").read_text() == "years of work"
 
 

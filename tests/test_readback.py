@@ -37,6 +37,7 @@ from neurosim.export.image import read_macro
 from neurosim.export.measured import Measured, read_measured, write_measured
 from neurosim.export.page import FILES, write_readback
 from neurosim.export.readback import Readback, chip_with, read_back
+from neurosim.export.readback import _noise as noise_of_reads
 from neurosim.export.remap import DeadLines, find_dead, remap
 from neurosim.export.virtual import virtual_chip
 from neurosim.reservoir import simulate
@@ -118,6 +119,20 @@ def test_read_noise_of_the_chip_is_that_of_its_reads() -> None:
     assert slow.crossbar.pos.sigma_slow.sum() > 0.2 * slow.crossbar.pos.sigma_white.sum()
 
 
+def test_read_noise_of_cells_that_some_reads_miss() -> None:
+    g = np.random.default_rng(0).normal(1e-5, 1e-6, (4, 4)).astype(np.float32)
+    g[1:, 0] = g[[1, 3], 1] = g[0, 2] = np.nan  # one read, two apart, three in a row, all
+    white, slow = noise_of_reads(g, slow=True)
+    assert white[0] == slow[0] == slow[1] == 0
+    assert_allclose(white[1], np.std(g[[0, 2], 1], ddof=1), rtol=1e-3)
+    for cell, reads in ((2, g[1:, 2]), (3, g[:, 3])):
+        total = np.var(reads.astype(np.float64), ddof=1)
+        assert_allclose(np.hypot(white[cell], slow[cell]), np.sqrt(total), rtol=1e-3)
+        expected = min(total, (np.diff(reads.astype(np.float64)) ** 2).mean() / 2)
+        assert_allclose(white[cell], np.sqrt(expected), rtol=1e-3)
+    assert_allclose(noise_of_reads(g, slow=False)[0], np.hypot(white, slow), rtol=1e-6)
+
+
 def test_cells_of_a_crossbar_are_exchanged_behind_its_wires() -> None:
     design = small_design("array.wires.r_wire_row=3.0", "array.wires.r_wire_col=3.0")
     crossbar = design.chip.crossbar
@@ -140,6 +155,27 @@ def test_larger_conductances_get_a_larger_unit() -> None:
     assert_allclose(grown.adc_full_scale, liquid.adc_full_scale, rtol=1e-6)
     weight = liquid.weights.q_in * liquid.weights.lsb
     assert_allclose(grown.weights.q_in * grown.weights.lsb, 3 * weight, atol=3 * grown.weights.lsb)
+
+
+def test_a_weight_that_nobody_scales_up_needs_no_room() -> None:
+    """Inputs far above the recurrent weights, whose scaling is the larger one."""
+    liquid = small_design("reservoir.recurrent_scaling=1e5").liquid
+    wiring, dg = liquid.wiring, np.zeros(liquid.wiring.shape, np.float32)
+    k_in, k_rec = liquid.weights.scaling
+    assert k_rec > k_in
+    dg.flat[wiring.inputs.pair] = 0.9 * liquid.weights.lsb * 32_767 / k_in
+    assert liquid.with_room(dg) is liquid
+    assert wiring.recurrent is not None
+    dg.flat[wiring.recurrent.pair] = 1.1 * liquid.weights.lsb * 32_767 / k_rec
+    assert liquid.with_room(dg).weights.lsb > liquid.weights.lsb
+
+
+def test_a_chip_whose_recurrent_cells_are_all_dead_still_runs() -> None:
+    """The scaling that a spectral radius gave the design is kept, whatever the chip's own radius is."""
+    design = small_design("reservoir.spectral_radius=0.9")
+    crossbar = design.chip.crossbar
+    dead = [replace(side, g=np.zeros_like(side.g)) for side in (crossbar.pos, crossbar.neg)]
+    assert design.chip.with_cells(*dead).liquid.weights.scaling == design.liquid.weights.scaling
 
 
 # ---- dead lines ------------------------------------------------------------------------------------
@@ -321,6 +357,17 @@ def test_wrong_tables_are_refused(text: str, message: str, tmp_path: Path) -> No
             read_measured(str(place), small_design())
 
 
+def test_no_table_takes_more_memory_than_reads_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neurosim.export.measured.MAX_CELLS", ROWS * COLS)  # four reads
+    made_of = []
+    full = np.full
+    monkeypatch.setattr("neurosim.export.measured.np.full", lambda *a: made_of.append(a) or full(*a))
+    (tmp_path / "tile0.csv").write_text("row,col,g_uS,t_s\n" + "".join(f"0,0,1,{t}\n" for t in range(5)))
+    with pytest.raises(ImageError, match="5 times of reads; give fewer"):
+        read_measured(str(tmp_path), small_design())
+    assert not made_of
+
+
 def test_missing_files_and_wrong_sizes_are_said(tmp_path: Path) -> None:
     with pytest.raises(DataNotFoundError, match=r"tile0\.csv: no such file"):
         read_measured(str(tmp_path), small_design())
@@ -328,8 +375,11 @@ def test_missing_files_and_wrong_sizes_are_said(tmp_path: Path) -> None:
         read_measured(str(tmp_path / "none.h5"), small_design())
     with h5py.File(tmp_path / "few.h5", "w") as file:
         file["g_uS"] = np.ones(5)
+        file["forming/v_forming_V"] = np.ones(960)
     with pytest.raises(ImageError, match=r"5 conductances; \(1, 24, 40\) cells make 960"):
         read_measured(f"{tmp_path}/few.h5:g_uS", small_design())
+    with pytest.raises(ImageError, match="holds forming and no conductances"):
+        read_measured(f"{tmp_path}/few.h5:forming", small_design())
 
 
 # ---- what is written -------------------------------------------------------------------------------
@@ -385,7 +435,7 @@ def test_command_line_there_and_back(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     call("run", "demo", *settings)
     assert "simulated" in call("export", "runs/small")
-    call("export", "runs/small", "--to", "csv", "--quantise", "--levels", "4", "--vectors", "2")
+    call("export", "runs/small", "--to", "csv", "--quantise", "--vectors", "2")
     image = read_macro(Path("runs/small/export.h5"))
     write_measured(made(image, seed=6), Path("m.h5"))
     shown = call("readback", "runs/small/export.h5", "m.h5", "--out", "runs/chip", "--card", "mine")

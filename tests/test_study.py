@@ -118,6 +118,15 @@ def test_a_written_none_is_none(tmp_path: Path, toml: Path) -> None:
     assert load_study(again).base.reservoir.homeostasis is None
 
 
+def test_tables_in_lists_are_written_as_toml(tmp_path: Path, toml: Path) -> None:
+    also = 'data.train.also=[{dataset="fsdd", split="train", speakers=["theo", "lucas"]}]'
+    more = load_study(toml, [also])
+    again = tmp_path / "again.toml"
+    again.write_text(to_toml(more.to_json()))
+    assert load_study(again) == more
+    assert more.base.data.train.also[0].speakers == ("theo", "lucas")
+
+
 def test_overrides_go_to_the_study_or_to_its_base(toml: Path) -> None:
     config = load_study(toml, ["sweep.chips=5", "data.train.n=60", "name=other", "device.card=ideal"])
     assert (config.name, config.experiment.chips) == ("other", 5)

@@ -1,5 +1,6 @@
 """From a finished run to what a chip is programmed with, and back from what was measured on it."""
 
+import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +8,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from neurosim.config import validate
-from neurosim.errors import ExperimentError, did_you_mean
+from neurosim.errors import ExperimentError, ImageError, did_you_mean
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -29,9 +30,6 @@ EXPORTERS = {
 SETTINGS = {"nir": "neurosim.export.nir:NirConfig", "mem": "neurosim.export.fixed:FixedConfig"}
 
 ENDINGS = {"macro": ".h5", "nir": ".nir", "spice": ".cir"}  # of formats that are one file
-
-
-ANALOG = "the projection's own array (readout.analog): its weights are the trained ones"
 
 
 class ExportWarning(UserWarning):
@@ -89,6 +87,24 @@ def write(design: "Design", to: str, out: Path, config: "BaseModel | None" = Non
     given = () if config is None else (config,)
     written: list[Path] = resolve_name(EXPORTERS[to])(design, out, *given)
     return written
+
+
+def check_folder(folder: Path, schema: str) -> None:
+    """Let an export replace an earlier one as a whole, and nothing else.
+
+    Raises:
+        ImageError: If something stands there that has no manifest of that schema.
+    """
+    if not folder.exists():
+        return
+    try:
+        earlier = json.loads((folder / "manifest.json").read_text("utf-8"))["schema"] == schema
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        earlier = False
+    if not earlier:
+        raise ImageError(
+            f"{folder}: is there and is no earlier export ({schema}); name another folder by --out"
+        )
 
 
 def _known(to: str) -> None:

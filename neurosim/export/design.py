@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim import experiment as experiments
-from neurosim.cards import DeviceCard
+from neurosim.cards import DeviceCard, load_device
 from neurosim.config import fingerprint
 from neurosim.device import Cells
 from neurosim.device.conductance import state_law
@@ -167,6 +167,11 @@ def make_design(
         raise ExperimentError(
             f"'{experiment.name}' multiplies its projection in memory (readout.analog), whose cells no "
             "export holds; run it with readout.analog = false"
+        )
+    if levels and load_device(experiment.device.card).forming is not None:
+        raise ExperimentError(
+            f"{levels} levels have no effect on cells of card '{experiment.device.card}', which are formed "
+            "and not programmed; leave levels out"
         )
     prepared = prepared or experiments.prepare(experiment, data_dir=data_dir, progress=progress)
     resolved = experiments.resolve(experiment)

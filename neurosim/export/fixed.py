@@ -146,7 +146,6 @@ def fix(
     *,
     max_count: int,
     config: FixedConfig | None = None,
-    left_out: tuple[str, ...] = (),
 ) -> FixedPoint:
     """The chip in whole numbers.
 
@@ -156,7 +155,6 @@ def fix(
         readings: How spikes add up to states, for the recordings' number of steps.
         max_count: Largest number of times one channel stands in one step.
         config: Word widths.
-        left_out: What else the chip has and whole numbers have not.
 
     Raises:
         ExperimentError: If the weights are floats.
@@ -201,7 +199,7 @@ def fix(
         enters=np.empty(0, np.int64),
         layers=(),
         codes=np.empty(0, np.int64),
-        left_out=(*_left_out(liquid), *left_out),
+        left_out=_left_out(liquid),
         beta=liquid.beta,
         alpha=liquid.alpha,
         unit=unit * weights.lsb,

@@ -147,12 +147,17 @@ def _sizes(reader: Reader) -> dict[str, int]:
         n = int(np.prod([sizes[name] for name in names], dtype=object))
         if n > MAX_CELLS:
             raise reader.fail(f"@{names[0]}", f"{n:,} {what}; at most {MAX_CELLS:,} are read")
+    if sizes["n_neurons"] % sizes["cols"]:  # the kernel walks the neurons column by column, unchecked
+        raise reader.fail("@n_neurons", f"{sizes['n_neurons']} is no multiple of {sizes['cols']} columns")
     return sizes
 
 
 def _json(reader: Reader, name: str) -> Any:
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no number of JSON")
+
     try:
-        return json.loads(reader.text(name))
+        return json.loads(reader.text(name), parse_constant=refuse)
     except (ValueError, RecursionError) as why:
         if isinstance(why, ImageError):
             raise
@@ -193,6 +198,9 @@ def _check(reader: Reader, arrays: dict[str, Array], sizes: dict[str, int]) -> N
         "vectors/channel": n_channels,
         "vectors/spike_neuron": n_neurons,
     }
+    for name, values in arrays.items():
+        if not values.size and name not in ("vectors/channel", "vectors/spike_neuron"):
+            raise reader.fail(name, "is empty")
     for name, limit in limits.items():
         if name in arrays and arrays[name].max(initial=0) >= limit:
             raise reader.fail(name, f"{arrays[name].max()} is not below {limit}")

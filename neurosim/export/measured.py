@@ -53,17 +53,20 @@ def read_measured(place: str, design: Design) -> Measured:
     path, tiles = Path(place), (design.layout.n_tiles, *design.layout.shape)
     if path.is_dir():
         files = [path / f"tile{k}.csv" for k in range(tiles[0])]
-        measured = _joined([_read_tile(file, tiles[1:]) for file in files], files)
+        measured = _joined([_read_tile(file, tiles) for file in files], files)
     elif path.suffix == ".csv":
         if tiles[0] != 1:
             raise ImageError(
                 f"{place}: one CSV for {tiles[0]} tiles; give the folder of tile0.csv, tile1.csv, ..."
             )
-        measured = _joined([_read_tile(path, tiles[1:])], [path])
+        measured = _joined([_read_tile(path, tiles)], [path])
     elif path.suffix in (".h5", ".hdf5"):
         measured = _read_image(path, design, tiles)
     else:
-        g = read_measurement(place).columns["g"]
+        found = read_measurement(place)
+        if "g" not in found.columns:
+            raise ImageError(f"{place}: holds {found.kind} and no conductances; name a dataset of those")
+        g = found.columns["g"]
         if g.size != math.prod(tiles):
             raise ImageError(f"{place}: {g.size:,} conductances; {tiles} cells make {math.prod(tiles):,}")
         measured = Measured(np.zeros(1), g.reshape(1, *tiles).astype(np.float32))
@@ -110,8 +113,9 @@ def _read_image(path: Path, design: Design, tiles: tuple[int, ...]) -> Measured:
     return Measured(t, g)
 
 
-def _read_tile(path: Path, shape: tuple[int, ...]) -> dict[float, Float]:
-    """Reads of one tile by their time: columns row, col, a conductance such as g_uS, perhaps a time t_s."""
+def _read_tile(path: Path, tiles: tuple[int, ...]) -> dict[float, Float]:
+    """Reads of one of the tiles by their time: columns row, col, a conductance such as g_uS, perhaps t_s."""
+    shape = tiles[1:]
     if not path.is_file():
         raise DataNotFoundError(f"{path}: no such file; every tile needs its own")
     if path.stat().st_size > MAX_CSV:
@@ -132,7 +136,10 @@ def _read_tile(path: Path, shape: tuple[int, ...]) -> dict[float, Float]:
         raise ImageError(f"{path}: columns {', '.join(columns)}; one must be a conductance, e.g. g_uS")
     times = columns.get("t", np.zeros(len(columns["g"])))
     reads: dict[float, Float] = {}
-    for t in np.unique(times)[: MAX_READS + 1].tolist():
+    moments = np.unique(times).tolist()
+    if len(moments) > MAX_READS or len(moments) * math.prod(tiles) > 4 * MAX_CELLS:
+        raise ImageError(f"{path}: {len(moments):,} times of reads; give fewer, or write measured/g as HDF5")
+    for t in moments:
         now = times == t
         row, col = (lines_[now] for lines_ in index)
         if len(np.unique(row * shape[1] + col)) < len(row):
@@ -147,10 +154,6 @@ def _read_tile(path: Path, shape: tuple[int, ...]) -> dict[float, Float]:
 
 def _joined(tiles: list[dict[float, Float]], files: list[Path]) -> Measured:
     times = list(tiles[0])
-    if len(times) > MAX_READS or len(times) * len(tiles) * tiles[0][times[0]].size > 4 * MAX_CELLS:
-        raise ImageError(
-            f"{files[0]}: {len(times):,} times of reads; give fewer, or write measured/g as HDF5"
-        )
     for tile, file in zip(tiles, files, strict=True):
         if list(tile) != times:
             raise ImageError(

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from neurosim import store
 from neurosim.errors import ExperimentError, MissingExtraError
 from neurosim.events.types import Binned
-from neurosim.export import ANALOG, ExportWarning
+from neurosim.export import ExportWarning, check_folder
 from neurosim.export.fixed import FixedConfig, FixedPoint, Table, fix
 from neurosim.export.golden import Answers, run_golden
 from neurosim.reservoir.states import readings_for
@@ -72,7 +72,6 @@ def write_memory(design: "Design", out: Path, config: FixedConfig | None = None)
         readings_for(liquid, design.n_steps),
         max_count=vectors.binned.max_count,
         config=config,
-        left_out=(ANALOG,) if design.experiment.readout.analog else (),
     )
     facts = agreement(fixed, vectors.binned, vectors.spikes, vectors.answer)
     notes = [f"left out: {effect}" for effect in fixed.left_out]
@@ -108,7 +107,7 @@ def save_memory(
     """Write a folder of images, test vectors, Verilog and ``manifest.json`` (docs/formats.md).
 
     Args:
-        path: Folder; appears as a whole, and replaces one of that name.
+        path: Folder; appears as a whole. An earlier export there is replaced, anything else is left alone.
         fixed: Chip in whole numbers.
         binned: Recordings of the test vectors.
         agreement: How far the whole-number chip is from the chip, from `agreement`.
@@ -120,12 +119,14 @@ def save_memory(
     Raises:
         ShapeError: If the recordings do not fit the chip.
         ExperimentError: If the projection has more than two layers.
+        ImageError: If something else stands there.
     """
     if len(fixed.layers) > 2:
         raise ExperimentError(
             f"a projection of {len(fixed.layers)} layers; the core computes one or two: use kind "
             "'linear' or 'mlp'"
         )
+    check_folder(path, SCHEMA)
     answers = run_golden(fixed, binned)
     memories = images(fixed)
     vectors = _vectors(fixed, binned, answers)

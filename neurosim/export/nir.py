@@ -26,7 +26,7 @@ from neurosim import store
 from neurosim.config import StrictModel
 from neurosim.errors import ExperimentError, MissingExtraError, OutOfRangeError
 from neurosim.events.types import Binned
-from neurosim.export import ANALOG, ExportWarning
+from neurosim.export import ExportWarning
 from neurosim.export.projection import Projection
 from neurosim.reservoir import Liquid
 from neurosim.reservoir.states import readings_for
@@ -90,7 +90,6 @@ def to_nir(
     n_steps: int,
     config: NirConfig | None = None,
     origin: dict[str, Any] | None = None,
-    left_out: tuple[str, ...] = (),
 ) -> NirExport:
     """A liquid, and its projection where NIR can say it, as a graph of standard primitives.
 
@@ -103,7 +102,6 @@ def to_nir(
         n_steps: Time steps of a recording.
         config: How it is written.
         origin: Goes into the metadata (fingerprint, versions, ...).
-        left_out: What else the chip has and the graph has not.
 
     Raises:
         ExperimentError: If NIR cannot say the liquid's dynamics: reset by subtraction, refractory period.
@@ -146,7 +144,7 @@ def to_nir(
     if wiring.recurrent is not None:
         nodes["w_rec"] = nir.Linear(weight=recurrent)
         edges += [("liquid", "w_rec"), ("w_rec", "liquid")]
-    dropped = (*_dropped(liquid, projection, n_steps), *left_out)
+    dropped = _dropped(liquid, projection, n_steps)
     last, size, gives = "liquid", wiring.n_neurons, "spikes"
     if projection is not None and not any(text.startswith("projection:") for text in dropped):
         weight, bias = _affine(liquid, projection, n_steps)
@@ -202,7 +200,6 @@ def write_nir(design: "Design", out: Path, config: NirConfig | None = None) -> l
             "neurosim": version("neurosim-codesign"),
             "classes": "\n".join(design.classes),
         },
-        left_out=(ANALOG,) if design.experiment.readout.analog else (),
     )
     notes = [f"not in the graph: {text}" for text in made.dropped]
     ours = design.vectors.spikes[:CHECKED]

@@ -232,10 +232,16 @@ def chip_with(design: Design, measured: Measured, mean: Float, layout: Layout) -
 
 
 def _noise(g: Float, *, slow: bool) -> tuple[Float, Float]:
-    """Standard deviations [S] of the white and the slow read noise of cells, from reads (n_reads, ...)."""
-    total = np.nan_to_num(np.nanvar(g.astype(np.float64), axis=0, ddof=1))
+    """Standard deviations [S] of the white and the slow read noise of cells, from reads (n_reads, ...).
+
+    A cell of which no two neighbouring reads are known has white noise alone, one that was read once none.
+    """
+    known = ~np.isnan(g)
+    reads = np.where(known, g, _mean(g)).astype(np.float64)
+    total = reads.var(axis=0) * len(g) / np.maximum(known.sum(axis=0) - 1, 1)
     if not slow:
         return np.sqrt(total).astype(np.float32), np.zeros(g.shape[1:], np.float32)
-    steps = np.nan_to_num(np.nanmean(np.diff(g.astype(np.float64), axis=0) ** 2, axis=0)) / 2
-    white = np.minimum(steps, total)
+    both = known[1:] & known[:-1]
+    steps = (np.diff(reads, axis=0) ** 2 * both).sum(axis=0) / (2 * np.maximum(both.sum(axis=0), 1))
+    white = np.where(both.any(axis=0), np.minimum(steps, total), total)
     return np.sqrt(white).astype(np.float32), np.sqrt(total - white).astype(np.float32)

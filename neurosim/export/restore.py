@@ -63,10 +63,11 @@ def restore(resolved: Any, *, where: str) -> Experiment:
         data["device"]["card"] = _card("device", cards["device"], where)
         data["array"]["macro"] = _card("macro", cards["macro"], where)
         parts = [part for name in ("train", "test", "validation") if (part := data["data"].get(name))]
-        names = sorted({part["dataset"] for part in parts})
+        sources = [source for part in parts for source in (part, *part.get("also", ()))]
+        names = sorted({source["dataset"] for source in sources})
         known = dict(zip(names, cards["datasets"], strict=True))
-        for part in parts:
-            part["dataset"] = _dataset(known[part["dataset"]], where)
+        for source in sources:
+            source["dataset"] = _dataset(known[source["dataset"]], where)
     except (KeyError, TypeError, AttributeError, ValueError) as why:
         if isinstance(why, ExperimentError):
             raise

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neurosim.errors import ImageError
+from neurosim.export import check_folder
 from neurosim.export.design import Design
 from neurosim.export.macro import contents
 from neurosim.export.plan import make_plan
@@ -45,8 +45,7 @@ def write_csv(design: Design, out: Path) -> list[Path]:
     Raises:
         ImageError: If something else stands there.
     """
-    if out.exists() and not _is_export(out):
-        raise ImageError(f"{out}: is there and is no earlier CSV export; name another folder by --out")
+    check_folder(out, SCHEMA)
     arrays, attributes, texts = contents(design, make_plan(design))
     values = {name: array for name, (array, _) in arrays.items()}
     with atomic_path(out) as folder:
@@ -62,14 +61,6 @@ def write_csv(design: Design, out: Path) -> list[Path]:
         }
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, allow_nan=False) + "\n", "utf-8")
     return [out / "manifest.json"]
-
-
-def _is_export(folder: Path) -> bool:
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-        return bool(manifest["schema"] == SCHEMA)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return False
 
 
 def _tables(values: dict[str, Array]) -> dict[str, dict[str, Array]]:

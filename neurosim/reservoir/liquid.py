@@ -179,10 +179,9 @@ class Liquid:
     def with_room(self, dg: Float) -> Self:
         """The same liquid, in a larger unit if ``dg`` (G+ - G- [S]) would overflow its weights' integers."""
         w = self.weights
-        used = [w.scaling[0], *([w.scaling[1]] if w.wiring.recurrent is not None else [])]
         if w.q_in.dtype.kind == "f":
             return self
-        fill = float(np.abs(dg).max()) * max(used) / (w.lsb * np.iinfo(w.q_in.dtype).max)
+        fill = float(_largest(dg, w.wiring, w.scaling)) / (w.lsb * np.iinfo(w.q_in.dtype).max)
         if fill <= 1:
             return self
         grow = HEAD_ROOM * fill
@@ -279,7 +278,7 @@ def build_liquid(
             draw = rng.stream(seed, f"chip{chip}/reservoir/sign")
             excites = draw.permutation(wiring.n_neurons) < round(config.frac_excitatory * wiring.n_neurons)
             sign = np.where(excites, 1, -1).astype(np.int8)[wiring.recurrent.pre]
-        if config.spectral_radius is not None:
+        if config.spectral_radius is not None and like is None:
             radius = _spectral_radius(wiring.recurrent, dg, sign)
             if radius == 0:
                 raise ExperimentError(
@@ -288,12 +287,7 @@ def build_liquid(
                 )
             scaling_rec = config.spectral_radius * config.v_threshold / radius
     scaling = like.weights.scaling if like else (scaling_in, scaling_rec)
-    largest = max(
-        np.max(np.abs(dg.ravel()[s.pair])) * k
-        for s, k in zip((wiring.inputs, wiring.recurrent), scaling, strict=True)
-        if s is not None
-    )
-    largest = largest or config.v_threshold  # nothing is formed
+    largest = _largest(dg, wiring, scaling) or config.v_threshold  # nothing is formed
     lsb = 1.0 if config.weights == "float32" else float(HEAD_ROOM * largest) / np.iinfo(config.weights).max
     lsb = like.weights.lsb if like else lsb
     q_in, q_rec = _quantise(dg, scaling, lsb, np.dtype(config.weights))
@@ -320,6 +314,12 @@ def build_liquid(
         adc_max=adc_full_scale * strongest / lsb,
         adc_errors=adc_errors and adc_errors.of_columns(wiring.column),
     )
+
+
+def _largest(dg: Float, wiring: Wiring, scaling: tuple[float, float]) -> Any:
+    """Largest absolute weight, in units of the threshold's."""
+    sides = zip((wiring.inputs, wiring.recurrent), scaling, strict=True)
+    return max(np.max(np.abs(dg.ravel()[s.pair])) * k for s, k in sides if s is not None)
 
 
 def _quantise(

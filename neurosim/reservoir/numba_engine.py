@@ -32,9 +32,11 @@ def run_chips(
     inputs, recurrent = side_by_side(weights)
     sums = [w.sum_dtype(binned.max_count) for w in weights]
     variances = [w.variance_dtype(binned.max_count) for w in weights]
+    # one signature for all callers, for each is compiled anew: recordings read-only, results contiguous
+    own = [np.zeros(out.shape, out.dtype) for out in (states, n_spikes, spikes)]
     kernel.run(
-        binned.channels,
-        binned.ptr,
+        _read_only(binned.channels),
+        _read_only(binned.ptr),
         inputs,
         recurrent,
         kernel.Neurons(*stacked),
@@ -48,11 +50,17 @@ def run_chips(
         readings.feature.astype(np.uint32),  # which the kernel need not wrap around
         readings.n_features,
         4 * numba.get_num_threads(),
-        states,
-        n_spikes,
-        spikes,
+        *own,
         np.empty((len(liquids), 0, 0, 0), np.float32) if currents is None else currents,
     )
+    states += own[0]
+    n_spikes[:], spikes[:] = own[1:]
+
+
+def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
 
 
 def kept_currents(liquid: Liquid, binned: Binned, noise_key: int) -> npt.NDArray[np.float32]:

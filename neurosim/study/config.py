@@ -198,6 +198,8 @@ def to_toml(data: Mapping[str, Any], table: str = "") -> str:
 def _toml_value(value: Any) -> str:
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{key} = {_toml_value(inner)}" for key, inner in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml_value, value))}]"
     return json.dumps(False if value is None else value, ensure_ascii=False)
 
 
