@@ -33,7 +33,7 @@ def run_chips(
     sums = [w.sum_dtype(binned.max_count) for w in weights]
     variances = [w.variance_dtype(binned.max_count) for w in weights]
     # one signature for all callers, for each is compiled anew: recordings read-only, results contiguous
-    own = [np.zeros(out.shape, out.dtype) for out in (states, n_spikes, spikes)]
+    counted, fired, trains = (np.zeros(out.shape, out.dtype) for out in (states, n_spikes, spikes))
     kernel.run(
         _read_only(binned.channels),
         _read_only(binned.ptr),
@@ -50,11 +50,13 @@ def run_chips(
         readings.feature.astype(np.uint32),  # which the kernel need not wrap around
         readings.n_features,
         4 * numba.get_num_threads(),
-        *own,
+        counted,
+        fired,
+        trains,
         np.empty((len(liquids), 0, 0, 0), np.float32) if currents is None else currents,
     )
-    states += own[0]
-    n_spikes[:], spikes[:] = own[1:]
+    states += counted
+    n_spikes[:], spikes[:] = fired, trains
 
 
 def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
