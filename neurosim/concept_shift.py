@@ -23,7 +23,8 @@ from neurosim.errors import ExperimentError
 from neurosim.events import datasets
 from neurosim.events.binning import BinningConfig
 from neurosim.events.camera import CameraConfig
-from neurosim.experiment import PACKAGES, Clock, DataPart, Progress, package_version, read_source
+from neurosim.events.parts import DataPart
+from neurosim.experiment import PACKAGES, Clock, Progress, package_version, read_source
 from neurosim.readout.config import Modulation, Scaling
 from neurosim.reservoir.config import ReservoirConfig
 from neurosim.reservoir.states import Engine

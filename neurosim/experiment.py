@@ -8,17 +8,15 @@ import importlib.metadata
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
-from itertools import combinations
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from neurosim import rng, store
+from neurosim import store
 from neurosim.array import (
     ArrayConfig,
     Crossbar,
@@ -41,13 +39,9 @@ from neurosim.cards import (
 from neurosim.config import StrictModel, fingerprint, read_toml, validate
 from neurosim.device import DeviceConfig
 from neurosim.errors import ExperimentError, did_you_mean
-from neurosim.events import datasets, kept
-from neurosim.events.binning import BinningConfig, bin_events
-from neurosim.events.camera import CameraConfig
-from neurosim.events.cochlea import AugmentConfig, CochleaConfig
-from neurosim.events.cortex import CortexConfig
-from neurosim.events.pen import PenConfig
-from neurosim.events.rate import RateConfig
+from neurosim.events import kept, parts
+from neurosim.events.binning import BinningConfig
+from neurosim.events.parts import PARTS, DataConfig, Part
 from neurosim.events.types import Binned, Events
 from neurosim.readout import ReadoutConfig, make_readout
 from neurosim.readout.base import Readout
@@ -58,8 +52,6 @@ from neurosim.results import ChipResult, Example, Result, accuracy_interval
 
 # called with the name of a stage, how much of it is done and how much there is
 Progress = Callable[[str, int, int], None]
-Part = Literal["train", "validation", "test"]
-PARTS: tuple[Part, ...] = ("train", "validation", "test")
 CODE_OF_STATES = ("experiment.py", "quantity.py", "rng.py", "counter.py", "device", "array", "reservoir")
 CHIPS_AT_ONCE = 5  # whose states are in memory together
 PACKAGES = (
@@ -73,113 +65,6 @@ PACKAGES = (
     "brian2",
     "espeakng-loader",
 )
-
-
-class DataSource(StrictModel):
-    """Recordings of one data set.
-
-    Attributes:
-        dataset: Name or path of a dataset card.
-        split: A split of the card, or ``all`` for every split that is there.
-        skip: Recordings left out at the beginning, of those of the chosen speakers.
-        n: Number of recordings, evenly over the classes; None takes all.
-        speakers: Speakers whose recordings are taken; None is all of them.
-        not_speakers: Speakers whose recordings are left out.
-    """
-
-    dataset: str = "mnist-saccades"
-    split: str
-    skip: int = Field(0, ge=0)
-    n: int | None = Field(None, ge=1)
-    speakers: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
-    not_speakers: Annotated[tuple[str, ...], Field(strict=False)] = ()
-
-    def shares_with(self, other: "DataSource") -> bool:
-        """Whether both are sure to share recordings, or differ only in the speakers that they leave out."""
-        if self.dataset != other.dataset or self._misses(other) or other._misses(self):
-            return False
-        pair = (self, other)
-        whole = [(part.skip, part.n) == (0, None) for part in pair]
-        if self.split != other.split:
-            return any(all_ and part.split == "all" for all_, part in zip(whole, pair, strict=True))
-        chosen = [(part.speakers and {*part.speakers}, {*part.not_speakers}) for part in pair]
-        if chosen[0] != chosen[1]:  # skip and n count among other recordings
-            return any(whole)
-        return (
-            self.skip == other.skip
-            or (self.n is None and self.skip < other.skip)
-            or (other.n is None and other.skip < self.skip)
-        )
-
-    def _misses(self, other: "DataSource") -> bool:
-        """Whether it names its speakers, and the other takes none of them."""
-        left = {*(self.speakers or ())} - {*self.not_speakers, *other.not_speakers}
-        return self.speakers is not None and not (
-            left if other.speakers is None else left & {*other.speakers}
-        )
-
-
-class DataPart(DataSource):
-    """Recordings of one part.
-
-    Attributes:
-        dataset: Name or path of a dataset card.
-        split: A split of the card, or ``all`` for every split that is there.
-        skip: Recordings left out at the beginning, of those of the chosen speakers.
-        n: Number of recordings, evenly over the classes; None takes all.
-        speakers: Speakers whose recordings are taken; None is all of them.
-        not_speakers: Speakers whose recordings are left out.
-        also: More recordings of the part, from other data sets or splits; tables with the keys above.
-    """
-
-    also: Annotated[tuple[DataSource, ...], Field(strict=False)] = ()
-
-    @property
-    def sources(self) -> tuple[DataSource, ...]:
-        """All that it takes recordings of."""
-        return (self, *self.also)
-
-    def overlaps(self, other: Self) -> bool:
-        """Whether both are sure to share recordings."""
-        return any(a.shares_with(b) for a in self.sources for b in other.sources)
-
-
-class DataConfig(StrictModel):
-    """Training, validation and test recordings, named apart.
-
-    Attributes:
-        train, test: The two parts.
-        validation: The part that chooses; None holds out ``validation_share`` of the training part.
-        validation_share: That share, drawn evenly over the classes.
-        augment: Distorted copies of the training sounds; validation has none, nor training any of its sounds.
-        camera: Constants of the simulated camera, for data sets made from images.
-        cochlea: Constants of the simulated cochlea, for data sets made from sounds.
-        rate: How images become rates, for data sets whose cards say so.
-        pen: How letters are written, for simulated handwriting and its images.
-        cortex: Constants of the simulated motor cortex.
-    """
-
-    train: DataPart
-    test: DataPart
-    validation: DataPart | None = None
-    validation_share: float = Field(0.1, gt=0, lt=1)
-    augment: AugmentConfig | None = None
-    camera: CameraConfig = CameraConfig()
-    cochlea: CochleaConfig = CochleaConfig()
-    rate: RateConfig = RateConfig()
-    pen: PenConfig = PenConfig()
-    cortex: CortexConfig = CortexConfig()
-
-    @model_validator(mode="after")
-    def _apart(self) -> Self:
-        parts = [(name, part) for name in PARTS if (part := getattr(self, name)) is not None]
-        for (earlier, part), (later, other) in combinations(parts, 2):
-            if part.overlaps(other):
-                raise ValueError(
-                    f"{later} takes recordings of {earlier}, and a score on them would mean nothing; "
-                    "give it another split, skip or speakers"
-                )
-        return self
 
 
 class AgeingConfig(StrictModel):
@@ -321,22 +206,23 @@ def prepare(
         NeurosimError: If a card, a data set or the experiment is wrong; says what to do.
     """
     clock, show = Clock(), progress or _silent
-    chosen = _select(experiment, data_dir)
+    data, seed = experiment.data, experiment.seed
+    chosen = parts.select(data, seed=seed, data_dir=data_dir)
     code = store.code("experiment.py", "rng.py", "events")
     keys = {part: [one.key for one in sources] for part, sources in chosen.items()}
 
     def make() -> dict[str, Binned]:
-        events = _load(experiment, chosen, show)
+        events = parts.load(data, chosen, show)
         clock.lap("events")
-        return _split(experiment, events)
+        return parts.split(data, experiment.events, events, seed=seed)
 
     path = store.cache_dir() / "binned" / fingerprint(data_key(experiment), keys, code)
-    parts = kept.shared(path, make)
-    binned = {part: parts[part] for part in PARTS}
+    found = kept.shared(path, make)
+    binned = {part: found[part] for part in PARTS}
     clock.lap("binning")
     first, *_ = chosen["test"]
     shown = replace(first, chosen=first.chosen[:1]).load()
-    content = fingerprint({part: _digest(binned[part]) for part in PARTS})
+    content = fingerprint({part: parts.digest(binned[part]) for part in PARTS})
     clock.lap("events")
     return Prepared(data_key(experiment), binned, shown, content, clock.laps)
 
@@ -539,80 +425,6 @@ def data_key(experiment: Experiment) -> str:
     return fingerprint(experiment.model_dump(mode="json", include={"data", "events", "seed"}))
 
 
-def _select(experiment: Experiment, data_dir: Path | None) -> dict[Part, list[datasets.Selection]]:
-    """The recordings that the parts of the experiment name, source by source."""
-    data = experiment.data
-
-    def select(source: DataSource, name: Part) -> datasets.Selection:
-        return datasets.select(
-            source.dataset,
-            source.split,
-            data_dir=data_dir,
-            skip=source.skip,
-            n=source.n,
-            speakers=source.speakers,
-            not_speakers=source.not_speakers,
-            seed=experiment.seed,
-            camera=data.camera,
-            cochlea=data.cochlea,
-            rate=data.rate,
-            pen=data.pen,
-            cortex=data.cortex,
-            augment=data.augment if name == "train" else None,
-        )
-
-    parts = {name: getattr(data, name) for name in PARTS}
-    return {name: [select(s, name) for s in part.sources] for name, part in parts.items() if part is not None}
-
-
-def _load(
-    experiment: Experiment, chosen: dict[Part, list[datasets.Selection]], show: Progress
-) -> dict[Part, Events]:
-    """The recordings themselves."""
-    loaded = {
-        name: [one.load(partial(show, f"events: {name}")) for one in part] for name, part in chosen.items()
-    }
-    if len({(some.sensor, some.classes) for part in loaded.values() for some in part}) > 1:
-        raise ExperimentError("data.train, .validation and .test differ in sensor or classes; name others")
-    if augment := experiment.data.augment:
-        # all recordings, then a copy of each, then the next
-        versions = 1 + augment.copies
-        loaded["train"] = [
-            part[k * len(part) // versions : (k + 1) * len(part) // versions]
-            for k in range(versions)
-            for part in loaded["train"]
-        ]
-    return {name: Events.join(part) for name, part in loaded.items()}
-
-
-def _split(experiment: Experiment, events: dict[Part, Events]) -> dict[str, Binned]:
-    """Binned recordings of all three parts."""
-    binned: dict[str, Binned] = {part: bin_events(one, experiment.events) for part, one in events.items()}
-    if "validation" not in binned:
-        versions = 1 + experiment.data.augment.copies if experiment.data.augment else 1
-        train = binned["train"]
-        originals = train[: len(train) // versions]  # whose copies stand after all of them
-        held = _held_out(originals, experiment.data.validation_share, experiment.seed)
-        binned |= {"train": train[~np.tile(held, versions)], "validation": originals[held]}
-    return binned
-
-
-def _held_out(train: Binned, share: float, seed: int) -> npt.NDArray[np.bool_]:
-    """A random ``share`` of every class, at least one recording and never all."""
-    draw = rng.stream(seed, "data/validation").random(len(train))
-    held = np.zeros(len(train), np.bool_)
-    for label in np.unique(train.labels):
-        members = np.flatnonzero(train.labels == label)
-        if len(members) < 2:
-            raise ExperimentError(
-                f"data.train has one recording of class '{train.classes[label]}', so that none can be held "
-                "out for validation; raise data.train.n, or name data.validation"
-            )
-        n = min(max(1, round(share * len(members))), len(members) - 1)
-        held[members[np.argsort(draw[members])[:n]]] = True
-    return held
-
-
 @dataclass(frozen=True, eq=False)
 class _Maker:
     """What it takes to make a chip of an experiment, and its states.
@@ -813,17 +625,6 @@ def _example(chip: Chip, events: Events, binned: Binned, answer: int) -> Example
         label=events.classes[one.labels[0]],
         predicted=events.classes[answer],
     )
-
-
-def _digest(binned: Binned) -> list[Any]:
-    """What the states depend on of a part, in a few hashes."""
-    return [
-        store.digest(binned.channels),
-        store.digest(binned.ptr),
-        store.digest(binned.labels),
-        repr(binned.sensor),
-        binned.dt,
-    ]
 
 
 def package_version(package: str) -> str:

@@ -17,7 +17,7 @@ from neurosim import experiment as module
 from neurosim import store
 from neurosim.cards import shipped_folder
 from neurosim.errors import CardError, ExperimentError
-from neurosim.events import datasets
+from neurosim.events import datasets, parts
 from neurosim.events.binning import BinningConfig, bin_events
 from neurosim.events.types import Events, Sensor
 from neurosim.experiment import Experiment, load_experiment, prepare, resolve, run
@@ -448,12 +448,12 @@ def test_held_out_part_is_stratified_and_never_all(share: float) -> None:
     sensor = Sensor(4)
     empty = [(np.array([]), np.array([]))] * len(labels)
     train = bin_events(Events.pack(empty, labels, sensor, ("a", "b", "c")), BinningConfig())
-    held = module._held_out(train, share, seed=0)
+    held = parts.held_out(train, share, seed=0)
     for label, n in enumerate((2, 50, 100)):
         expected = min(max(1, round(share * n)), n - 1)
         assert np.count_nonzero(held & (labels == label)) == expected
-    assert_array_equal(module._held_out(train, share, seed=0), held)
-    assert (module._held_out(train, share, seed=1) != held).any()
+    assert_array_equal(parts.held_out(train, share, seed=0), held)
+    assert (parts.held_out(train, share, seed=1) != held).any()
 
 
 def test_validation_part_may_be_named(toml: Path) -> None:

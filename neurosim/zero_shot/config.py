@@ -14,7 +14,8 @@ from neurosim.config import StrictModel, validate
 from neurosim.device import DeviceConfig
 from neurosim.errors import ExperimentError
 from neurosim.events.binning import BinningConfig
-from neurosim.experiment import AgeingConfig, DataConfig, Experiment, read_source
+from neurosim.events.parts import DataConfig
+from neurosim.experiment import AgeingConfig, Experiment, read_source
 from neurosim.readout.contrastive import ContrastiveConfig
 from neurosim.reservoir.config import ReservoirConfig
 

@@ -12,14 +12,13 @@ import numpy as np
 from neurosim import rng, store
 from neurosim.config import fingerprint
 from neurosim.errors import ExperimentError
+from neurosim.events.parts import PARTS, Part
 from neurosim.events.types import Binned
 from neurosim.experiment import (
     PACKAGES,
-    PARTS,
     Clock,
     Encoded,
     Experiment,
-    Part,
     Prepared,
     Progress,
     encode,

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neurosim import rng
+from neurosim.events.parts import PARTS, Part
 from neurosim.events.types import Binned
-from neurosim.experiment import PARTS, Part
 from neurosim.readout.contrastive import ContrastiveConfig
 from neurosim.readout.contrastive_training import contrastive_loss
 from neurosim.zero_shot.config import TrainedConfig
