@@ -208,10 +208,17 @@ def test_ages_of_the_readouts_page_are_those_of_the_results() -> None:
     ]
     for row in rows:
         found = row["found"]
-        for age in ("a day", "a month", "a year"):
+        for age in ("young", "a day", "a month", "a year"):
             line = next(one for one in page.splitlines() if one.startswith(f"| `{row['card']}` | {age} |"))
+            assert f"| {found[f'share of alarms, {age}'][0]:.2f} |" in line
+            if age == "young":
+                assert "| {:.3f} ± {:.3f} |".format(*found["accuracy, young"]) in line
+                continue
             for number in (f"AUROC, {age}", f"accuracy, {age}", f"accuracy, {age}, thresholds adapted again"):
                 assert "| {:.3f} ± {:.3f} |".format(*found[number]) in line
+    young = [row["found"]["share of alarms, young"][0] for row in rows]
+    shares = ", ".join(f"{100 * share:.0f} %" for share in young[:-1]) + f" and {100 * young[-1]:.0f} %"
+    assert f"raised for {shares} of the batches: {round(30 * sum(young))} of 90" in page
 
 
 def test_tutorial_from_card_to_chip_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
