@@ -188,6 +188,7 @@ def test_examples_of_the_readme_are_those_that_ship() -> None:
 def test_claims_of_the_readouts_page_are_those_of_the_results() -> None:
     page = (ROOT / "docs/readouts.md").read_text(encoding="utf-8")
     lines = (ROOT / "benchmarks/results/readouts.jsonl").read_text().splitlines()
+    told = {"**holds**": 0, "**in part**": 0, "**does not hold**": 0}
     for row in map(json.loads, lines):
         line = next(
             one for one in page.splitlines() if one.startswith(f"| `{row['readout']}` | ") and "**" in one
@@ -195,10 +196,18 @@ def test_claims_of_the_readouts_page_are_those_of_the_results() -> None:
         partly = any(row.get("checks", {}).values())
         assert ("**holds**" in line) == row["holds"], line
         assert ("**in part**" in line) == (partly and not row["holds"]), line
+        (verdict,) = (one for one in told if one in line)
+        told[verdict] += 1
         numbers = {f"{mean:.3f}" for mean, _ in row["found"].values()}
         shown = re.findall(r"(?<!± )0\.\d{3}", line)
         assert shown
         assert set(shown) <= numbers, line
+    words = ("no", "one", "two", "three", "four", "five", "six", "seven")
+    n_all, n_held, n_part, n_failed = (words[n] for n in (len(lines), *told.values()))
+    assert (
+        f"of {n_all} claims about readouts {n_held} hold on liquid states, {n_part} in part and {n_failed} does"
+        in " ".join(README.split())
+    )
 
 
 def test_ages_of_the_readouts_page_are_those_of_the_results() -> None:
