@@ -188,6 +188,7 @@ def test_examples_of_the_readme_are_those_that_ship() -> None:
 def test_claims_of_the_readouts_page_are_those_of_the_results() -> None:
     page = (ROOT / "docs/readouts.md").read_text(encoding="utf-8")
     lines = (ROOT / "benchmarks/results/readouts.jsonl").read_text().splitlines()
+    told = {"**holds**": 0, "**in part**": 0, "**does not hold**": 0}
     for row in map(json.loads, lines):
         line = next(
             one for one in page.splitlines() if one.startswith(f"| `{row['readout']}` | ") and "**" in one
@@ -195,10 +196,17 @@ def test_claims_of_the_readouts_page_are_those_of_the_results() -> None:
         partly = any(row.get("checks", {}).values())
         assert ("**holds**" in line) == row["holds"], line
         assert ("**in part**" in line) == (partly and not row["holds"]), line
+        (verdict,) = (one for one in told if one in line)
+        told[verdict] += 1
         numbers = {f"{mean:.3f}" for mean, _ in row["found"].values()}
         shown = re.findall(r"(?<!± )0\.\d{3}", line)
         assert shown
         assert set(shown) <= numbers, line
+    words = ("no", "one", "two", "three", "four", "five", "six", "seven")
+    n_all, n_held, n_part, n_failed = (words[n] for n in (len(lines), *told.values()))
+    told_there = " ".join(README.split())
+    assert f"of {n_all} claims about readouts {n_held} hold on liquid states, {n_part} in part" in told_there
+    assert f"in part and {n_failed} does not" in told_there
 
 
 def test_ages_of_the_readouts_page_are_those_of_the_results() -> None:
@@ -208,10 +216,17 @@ def test_ages_of_the_readouts_page_are_those_of_the_results() -> None:
     ]
     for row in rows:
         found = row["found"]
-        for age in ("a day", "a month", "a year"):
+        for age in ("young", "a day", "a month", "a year"):
             line = next(one for one in page.splitlines() if one.startswith(f"| `{row['card']}` | {age} |"))
+            assert f"| {found[f'share of alarms, {age}'][0]:.2f} |" in line
+            if age == "young":
+                assert "| {:.3f} ± {:.3f} |".format(*found["accuracy, young"]) in line
+                continue
             for number in (f"AUROC, {age}", f"accuracy, {age}", f"accuracy, {age}, thresholds adapted again"):
                 assert "| {:.3f} ± {:.3f} |".format(*found[number]) in line
+    young = [row["found"]["share of alarms, young"][0] for row in rows]
+    shares = ", ".join(f"{100 * share:.0f} %" for share in young[:-1]) + f" and {100 * young[-1]:.0f} %"
+    assert f"raised for {shares} of the batches: {round(30 * sum(young))} of 90" in page
 
 
 def test_tutorial_from_card_to_chip_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
