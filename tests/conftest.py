@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# before torch is loaded: pytest-xdist has a process for every core already
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
 )  # test workers share the cores; read when torch is first imported
