@@ -7,12 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# before torch is loaded: pytest-xdist has a process for every core already
+# test workers share the cores; read when torch is first imported
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # test workers share the cores; read when torch is first imported
 
 settings.register_profile("dev", max_examples=25, deadline=None)  # the first call compiles
 settings.register_profile("ci", max_examples=100, deadline=None, print_blob=True)
