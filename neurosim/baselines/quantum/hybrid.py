@@ -1,5 +1,6 @@
 """What the hybrids share: their config, and classical twins of a given size."""
 
+from abc import abstractmethod
 from collections.abc import Callable
 from itertools import pairwise
 from typing import ClassVar, Literal
@@ -35,9 +36,9 @@ class Hybrid(NetworkBaseline):
         return "image" if self.settings.inputs == "images" else "vector"
 
     @classmethod
+    @abstractmethod
     def circuit(cls) -> Circuit:
         """The circuit of the defaults."""
-        raise NotImplementedError
 
     @classmethod
     def drawing(cls) -> str:
