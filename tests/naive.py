@@ -965,3 +965,12 @@ def qrnn_step(state: Any, symbol: int, cell: Any) -> npt.NDArray[Any]:
         theta, phi = cell.theta_out[lane].item(), cell.phi_out[lane].tolist()
         full = neuron(full, n, lane, sources, theta, phi, config.degree, config.order)
     return (full / np.linalg.norm(full)).reshape(2**n_io, 2**ws)
+
+
+def adapted(threshold, n_spikes, seconds, target, eta):
+    """Thresholds after one step of homeostasis, neuron by neuron."""
+    out = []
+    for theta, n in zip(threshold, n_spikes, strict=True):
+        rate = n / seconds
+        out.append(theta * np.exp(eta * (rate - target) / (rate + target)))
+    return np.array(out)

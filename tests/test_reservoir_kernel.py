@@ -485,6 +485,14 @@ def test_neurons_that_drive_no_others_settle_as_pass_by_pass(
     assert np.abs(np.log(settled.threshold / liquid.threshold)).max() > 0.1
 
 
+def test_a_step_of_homeostasis_is_that_of_its_twin() -> None:
+    before, n_spikes = np.array([1.0, 2.0, 40.0, 7.0], np.float32), np.array([0, 30, 500, 3])
+    log_threshold, after = np.log(before.astype(np.float64)), np.empty(4, np.float32)
+    kernel.adapt(log_threshold, n_spikes, 2.5, np.float32(10.0), np.float32(0.7), after)
+    assert_allclose(after, naive.adapted(before, n_spikes, 2.5, 10.0, 0.7), rtol=1e-6)
+    assert_allclose(np.exp(log_threshold), after, rtol=1e-6)
+
+
 def test_firing_rates_are_spikes_per_time() -> None:
     liquid, binned = liquid_of(config_of("dense")), recordings(70)
     spikes = spikes_of(liquid, binned)

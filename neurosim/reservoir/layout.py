@@ -61,6 +61,12 @@ def _joined(banks: Sequence[Array], shape: tuple[int, int]) -> Array:
     return np.stack([bank.reshape(shape) for bank in banks], axis=1).ravel()
 
 
+def _beside(at: Array, width: int, chip: int, n_chips: int) -> Array:
+    """Where a chip's neurons or pairs stand among those of all chips, of which each has ``width`` columns."""
+    places: Array = at + (at // width * (n_chips - 1) + chip) * width
+    return places
+
+
 @lru_cache(maxsize=8)  # a wiring is read many times
 def _runs(sides: tuple[Synapses, ...], width: int, own: bool) -> tuple[Index, Index, Index, Index]:
     """``Synapses.runs`` of the chips side by side; no run of a chip leaves a row of its crossbar."""
@@ -71,7 +77,7 @@ def _runs(sides: tuple[Synapses, ...], width: int, own: bool) -> tuple[Index, In
     for chip, side in enumerate(sides):
         ptr, post, start, length = side.runs
         pre = np.repeat(np.arange(side.n_pre), np.diff(ptr)) + chip * side.n_pre * own
-        post, start = (at + (at // width * (n - 1) + chip) * width for at in (post, start))
+        post, start = (_beside(at, width, chip, n) for at in (post, start))
         parts.append((pre, post, start, length))
     pre, post, start, length = map(np.concatenate, zip(*parts, strict=True))
     order = np.lexsort((post, pre))
@@ -96,8 +102,6 @@ def _dense(sides: Sequence[Synapses], values: Sequence[Array], wiring: Wiring, o
     first = -memory.ctypes.data % CACHE_LINE
     rows = memory[first : first + n_rows * line].view(dtype).reshape(n_rows, -1)
     for chip, (side, value) in enumerate(zip(sides, values, strict=True)):
-        at = np.arange(n)
-        columns = at + (at // width * (n_chips - 1) + chip) * width
-        top = chip * n_pre * own
+        columns, top = _beside(np.arange(n), width, chip, n_chips), chip * n_pre * own
         rows[top : top + n_pre, columns] = side.matrix(value, n)
     return rows
