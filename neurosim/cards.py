@@ -1,4 +1,4 @@
-"""Cards: what is known about a memory technology, a macro or a data set, with the source of every number.
+"""Cards: what is known about a device, a machine or a data set, with the source of every number.
 
 A card is a TOML file. Its physical numbers are quantities,
 
@@ -46,6 +46,7 @@ from neurosim.quantity import (
     Sourced,
     SquareMetre,
     Volt,
+    Watt,
     check_ascending,
 )
 
@@ -514,6 +515,57 @@ class PlatformCard(Card):
     area: SquareMetre | None = None
 
 
+class QubitShot(StrictModel):
+    """One run of a circuit of qubits.
+
+    Attributes:
+        technology: ``qubits``.
+        t_one_qubit: Time of a gate on one qubit.
+        t_two_qubit: Time of a gate on two qubits.
+        t_measure: Time of a measurement.
+        t_reset: Time from a measurement to the next shot: reset and repetition delay.
+    """
+
+    technology: Literal["qubits"]
+    t_one_qubit: Delay
+    t_two_qubit: Delay
+    t_measure: Delay
+    t_reset: Delay
+
+
+class PhotonShot(StrictModel):
+    """One run of an interferometer.
+
+    Attributes:
+        technology: ``photons``.
+        rate: Photons per second of the source, which serves one input after another.
+        transmittance: Share of the photons that are emitted, pass and are detected.
+    """
+
+    technology: Literal["photons"]
+    rate: PerSecond
+    transmittance: Annotated[Quantity, In("1", 1e-3, 1.0)]
+
+
+class QpuCard(Card):
+    """A quantum processor: how long its circuits take and what the whole installation draws.
+
+    Attributes:
+        shot: One run of a circuit.
+        t_overhead: Time per job for control, compilation and network.
+        n_circuits: Circuits that run at once.
+        power: Power of the installation.
+    """
+
+    schema_id = "neurosim.qpu/1"
+    folder = "devices"
+
+    shot: Annotated[QubitShot | PhotonShot, Field(discriminator="technology")]
+    t_overhead: Annotated[Quantity, In("s", 0.0, 3600.0)]
+    n_circuits: Cells
+    power: Watt
+
+
 class Sensor(StrictModel):
     """Size of an event sensor: channels are width x height x polarities."""
 
@@ -607,6 +659,7 @@ KINDS: dict[str, type[Card]] = {
     "device": DeviceCard,
     "macro": MacroCard,
     "platform": PlatformCard,
+    "qpu": QpuCard,
     "dataset": DatasetCard,
 }
 CITATION = re.compile(r"10\.\d{4,9}/\S+|arXiv:\d{4}\.\d{4,5}|https://\S+|file:[^?]+\?\S*sha256=[0-9a-f]{64}")
@@ -629,13 +682,18 @@ def load_platform(name: str) -> PlatformCard:
     return _load(PlatformCard, name)
 
 
+def load_qpu(name: str) -> QpuCard:
+    """The card ``name`` of a quantum processor, or the one in the file ``name`` where that is a ``.toml``."""
+    return _load(QpuCard, name)
+
+
 def load_dataset(name: str) -> DatasetCard:
     """The dataset card ``name``, or the one in the file ``name`` where that is a path to a ``.toml``."""
     return _load(DatasetCard, name)
 
 
 def list_cards(kind: str) -> list[str]:
-    """Names of the shipped cards of a kind: ``device``, ``macro``, ``platform`` or ``dataset``."""
+    """Names of the shipped cards of a kind: ``device``, ``macro``, ``platform``, ``qpu`` or ``dataset``."""
     if kind not in KINDS:
         raise CardError(f"unknown kind of card '{kind}'; {did_you_mean(kind, KINDS)}")
     return sorted(_index(KINDS[kind]))

@@ -340,7 +340,7 @@ def dashboard(
 
 @devices.command("list")
 def devices_list() -> None:
-    """List the device and macro cards."""
+    """List the cards of devices, macros, digital platforms and quantum processors."""
     from neurosim.report.tables import list_hardware
 
     list_hardware(Console())

@@ -7,13 +7,22 @@ import numpy as np
 import pytest
 
 from neurosim import cards
-from neurosim.cards import list_cards, load_dataset, load_device, load_macro, load_platform, quantities
+from neurosim.cards import (
+    list_cards,
+    load_dataset,
+    load_device,
+    load_macro,
+    load_platform,
+    load_qpu,
+    quantities,
+)
 from neurosim.errors import CardError
 
 LOADERS = {
     "device": load_device,
     "macro": load_macro,
     "platform": load_platform,
+    "qpu": load_qpu,
     "dataset": load_dataset,
 }
 SHIPPED = [(kind, name) for kind in LOADERS for name in list_cards(kind)]
@@ -92,6 +101,10 @@ def test_the_cards_that_are_promised_are_there() -> None:
     assert devices <= set(list_cards("device"))
     assert {"rram_40nm_256kb", "rram_isaac_128", "pcm_hermes_core", "ideal"} <= set(list_cards("macro"))
     assert {"gpu_a100_int8", "gpu_a100_fp16", "accelerator_45nm"} <= set(list_cards("platform"))
+    qpus = {
+        f"qpu_{kind}_{which}" for kind in ("transmon", "photonic") for which in ("optimistic", "realistic")
+    }
+    assert qpus <= set(list_cards("qpu"))
 
 
 def test_card_folders_hold_no_code() -> None:
@@ -348,6 +361,25 @@ def test_a_wrong_name_gets_the_nearest_right_one() -> None:
 def test_a_macro_card_is_no_device_card() -> None:
     with pytest.raises(CardError, match=r'macro_ideal\.toml: schema: must be "neurosim.device/1"'):
         load_device(str(REPOSITORY / "devices" / "macro_ideal.toml"))
+
+
+QPU_MISTAKES = {
+    r"t_measure = .*\n": ("", r"mine\.toml: shot\.qubits\.t_measure: .*"),
+    r'technology = "qubits"': ('technology = "photons"', r"mine\.toml: shot\.photons\."),
+    r'technology = "qubits"\n': ("", r"mine\.toml: shot: .*technology"),
+    r"(power = \{ value = )25e3": (r"\g<1>25e9", r"power: value 2\.5e\+10 is outside 0\.001 .. 1e\+08 W"),
+    r'(t_overhead = .*)unit = "s"': (r'\g<1>unit = "ms"', r"t_overhead: unit must be 's' \(SI\), got 'ms'"),
+}
+
+
+@pytest.mark.parametrize("line_of_the_card", QPU_MISTAKES)
+def test_a_wrong_card_of_a_quantum_processor_is_refused(tmp_path: Path, line_of_the_card: str) -> None:
+    text = (REPOSITORY / "devices" / "qpu_transmon_realistic.toml").read_text()
+    wrong, message = QPU_MISTAKES[line_of_the_card]
+    path = tmp_path / "mine.toml"
+    path.write_text(re.sub(line_of_the_card, wrong, text, count=1))
+    with pytest.raises(CardError, match=message):
+        load_qpu(str(path))
 
 
 def test_a_file_to_fetch_needs_a_checksum(tmp_path: Path) -> None:

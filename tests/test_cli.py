@@ -13,10 +13,11 @@ from typer.testing import CliRunner, Result
 
 import neurosim.cli
 import neurosim.experiment
-from neurosim.cards import shipped_folder
+from neurosim.cards import list_cards, shipped_folder
 from neurosim.cli import app
 from neurosim.concept_shift import load_concept_shift
 from neurosim.experiment import load_experiment
+from neurosim.report.tables import HARDWARE
 from neurosim.zero_shot import load_zero_shot
 
 EXPERIMENT = """
@@ -100,9 +101,8 @@ def test_examples_of_run_help_are_right(example: str) -> None:
 
 def test_devices_list_names_every_card() -> None:
     output = call("devices", "list").output
-    names = {line.split()[0] for line in output.splitlines() if line.split()[1:2] in (["device"], ["macro"])}
-    assert {"taox_1t1r_40nm", "rram_milo2021", "rram_wan2022", "pcm_nandakumar2019", "ideal"} <= names
-    assert "rram_40nm_256kb" in names
+    named = {tuple(line.split()[:2]) for line in output.splitlines()}
+    assert {(name, kind) for kind in HARDWARE for name in list_cards(kind)} <= named
 
 
 def test_devices_show_gives_value_unit_status_and_source() -> None:
@@ -116,6 +116,12 @@ def test_devices_show_knows_macros_and_paths() -> None:
     by_path = call("devices", "show", shipped_folder("devices") / "rram_40nm_256kb.toml")
     assert re.search(r"rows +512", by_name.output)
     assert by_name.output == by_path.output
+
+
+def test_devices_show_knows_quantum_processors() -> None:
+    shown = call("devices", "show", "qpu_transmon_realistic").output
+    assert re.search(r"shot\.t_two_qubit +6\.8e-08 s +measured +qiskit_ibm_runtime", shown)
+    assert re.search(r"power +25000 W +assumed", shown)
 
 
 def test_devices_plot_writes_a_picture(tmp_path: Path) -> None:
@@ -324,7 +330,7 @@ BAD_COMMANDS = {
     "run .": r"unknown example '.'; known: .*demo, .*give the path of its .toml",
     "run": r"Missing argument",
     "devices shw": r"No such command 'shw'. Did you mean 'show'",
-    "devices show taox": r"unknown device, macro or platform card 'taox'; .*taox_1t1r_40nm.*give the path",
+    "devices show taox": r"unknown device, macro, platform or qpu card 'taox'; .*taox_1t1r_40nm.*give",
     "devices plot ideal --out x.xyz": r"no image format '.xyz'; use .png, .svg or .pdf",
     "datasets fetch nmist": r"did you mean 'nmnist'",
 }

@@ -74,6 +74,8 @@ class Operations:
         gates: Gates by name, of all of them together.
         depth: Time steps of the deepest circuit.
         shots: Measurements of all circuits together; 0: exact expectations, which no device gives.
+        kept: Share of these measurements that count; in the others a photon is lost [1].
+        photons: Photons of the largest circuit; 0: its circuits are of qubits.
     """
 
     macs: int
@@ -81,6 +83,8 @@ class Operations:
     gates: dict[str, int] = field(default_factory=dict)
     depth: int = 0
     shots: int = 0
+    kept: float = 1.0
+    photons: int = 0
 
 
 class BaselineConfig(StrictModel):
@@ -361,6 +365,8 @@ def count_operations(nets: list[nn.Module], sample: Tensor) -> Operations:
         dict(sorted(gates.items())),
         max((one.depth for one in done), default=0),
         sum(one.shots for one in done),
+        min((one.kept for one in done), default=1.0),
+        max((one.photons for one in done), default=0),
     )
 
 

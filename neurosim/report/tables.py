@@ -16,6 +16,7 @@ from neurosim.cards import (
     load_device,
     load_macro,
     load_platform,
+    load_qpu,
     quantities,
 )
 from neurosim.config import read_toml
@@ -28,11 +29,12 @@ HARDWARE: dict[str, Callable[[str], Card]] = {
     "device": load_device,
     "macro": load_macro,
     "platform": load_platform,
+    "qpu": load_qpu,
 }
 
 
 def list_hardware(console: Console) -> None:
-    """Print the shipped device, macro and platform cards."""
+    """Print the shipped cards of devices, macros, platforms and quantum processors."""
     table = _table("name", "kind", "what it is")
     for kind, load in HARDWARE.items():
         for name in list_cards(kind):
@@ -102,7 +104,7 @@ def _hardware(name: str) -> list[Card]:
     if not found:
         hint = did_you_mean(name, {known for group in names.values() for known in group})
         raise CardError(
-            f"unknown device, macro or platform card '{name}'; {hint} "
+            f"unknown {', '.join([*HARDWARE][:-1])} or {[*HARDWARE][-1]} card '{name}'; {hint} "
             "(your own card: give the path of its .toml)"
         )
     return found

@@ -60,10 +60,12 @@ class _Optical(nn.Module):
         """Frequencies of the shots, or the probabilities."""
         return sampled(probabilities, self.config.shots) if self.config.shots else probabilities
 
-    @property
-    def kept(self) -> float:
-        """Share of the shots in which no photon is lost."""
-        return self.transmittance ** len(self.slos.inputs)
+    def once(self, n: int, gates: dict[str, int], depth: int) -> Operations:
+        """Each of n samples through the interferometer; shots with a lost photon have to be taken again."""
+        photons = len(self.slos.inputs)
+        kept = self.transmittance**photons
+        shots = math.ceil((self.config.shots or 0) / kept) * n
+        return Operations(0, n, gates, depth, shots, kept, photons)
 
 
 class PhotonicQnn(_Optical):
@@ -107,10 +109,9 @@ class PhotonicQnn(_Optical):
             return float((a.mH @ a - torch.eye(a.shape[-1], device=a.device)).abs().max())
 
     def work(self, x: Tensor, out: Tensor) -> Operations:
-        """One interferometer; shots with a lost photon have to be taken again."""
+        """One interferometer."""
         gates = {"beam splitter": 4 * n_cells(QNN_MODES), "phase": 4 * n_cells(QNN_MODES) + QNN_MODES}
-        shots = math.ceil((self.config.shots or 0) / self.kept) * len(x)
-        return Operations(0, len(x), gates, 2 * QNN_MODES + 1, shots)
+        return self.once(len(x), gates, 2 * QNN_MODES + 1)
 
 
 class StarterAnnotation(_Optical):
@@ -138,8 +139,7 @@ class StarterAnnotation(_Optical):
     def work(self, x: Tensor, out: Tensor) -> Operations:
         """One interferometer."""
         cells = n_cells(STARTER_MODES)
-        shots = math.ceil((self.config.shots or 0) / self.kept) * len(x)
-        return Operations(0, len(x), {"beam splitter": 2 * cells, "phase": 2 * cells}, STARTER_MODES, shots)
+        return self.once(len(x), {"beam splitter": 2 * cells, "phase": 2 * cells}, STARTER_MODES)
 
 
 class Photonic(NetworkBaseline):
