@@ -515,34 +515,30 @@ class PlatformCard(Card):
     area: SquareMetre | None = None
 
 
-class QubitShot(StrictModel):
-    """One run of a circuit of qubits.
+class Qubits(StrictModel):
+    """Times of a circuit of qubits.
 
     Attributes:
-        technology: ``qubits``.
-        t_one_qubit: Time of a gate on one qubit.
-        t_two_qubit: Time of a gate on two qubits.
-        t_measure: Time of a measurement.
-        t_reset: Time from a measurement to the next shot: reset and repetition delay.
+        t_one_qubit: A gate on one qubit.
+        t_two_qubit: A gate on two qubits.
+        t_measure: A measurement.
+        t_reset: From a measurement to the next shot: reset and repetition delay.
     """
 
-    technology: Literal["qubits"]
     t_one_qubit: Delay
     t_two_qubit: Delay
     t_measure: Delay
     t_reset: Delay
 
 
-class PhotonShot(StrictModel):
-    """One run of an interferometer.
+class Photons(StrictModel):
+    """Single photons in an interferometer.
 
     Attributes:
-        technology: ``photons``.
         rate: Photons per second of the source, which serves one input after another.
         transmittance: Share of the photons that are emitted, pass and are detected.
     """
 
-    technology: Literal["photons"]
     rate: PerSecond
     transmittance: Annotated[Quantity, In("1", 1e-3, 1.0)]
 
@@ -551,7 +547,8 @@ class QpuCard(Card):
     """A quantum processor: how long its circuits take and what the whole installation draws.
 
     Attributes:
-        shot: One run of a circuit.
+        qubits: Of a processor with qubits.
+        photons: Of a processor with photons.
         t_overhead: Time per job for control, compilation and network.
         n_circuits: Circuits that run at once.
         power: Power of the installation.
@@ -560,10 +557,23 @@ class QpuCard(Card):
     schema_id = "neurosim.qpu/1"
     folder = "devices"
 
-    shot: Annotated[QubitShot | PhotonShot, Field(discriminator="technology")]
+    qubits: Qubits | None = None
+    photons: Photons | None = None
     t_overhead: Annotated[Quantity, In("s", 0.0, 3600.0)]
     n_circuits: Cells
     power: Watt
+
+    @model_validator(mode="after")
+    def _one_technology(self) -> Self:
+        if (self.qubits is None) == (self.photons is None):
+            raise ValueError("give [qubits] or [photons], and not both")
+        return self
+
+    @property
+    def technology(self) -> Qubits | Photons:
+        """The section that the card has."""
+        (one,) = (section for section in (self.qubits, self.photons) if section)
+        return one
 
 
 class Sensor(StrictModel):

@@ -364,9 +364,9 @@ def test_a_macro_card_is_no_device_card() -> None:
 
 
 QPU_MISTAKES = {
-    r"t_measure = .*\n": ("", r"mine\.toml: shot\.qubits\.t_measure: .*"),
-    r'technology = "qubits"': ('technology = "photons"', r"mine\.toml: shot\.photons\."),
-    r'technology = "qubits"\n': ("", r"mine\.toml: shot: .*technology"),
+    r"t_measure = .*\n": ("", r"mine\.toml: qubits\.t_measure: missing; add it"),
+    r"\[qubits\]": ("[photons]", r"mine\.toml: photons\.rate: missing; add it"),
+    r"\[qubits\]\n(.*\n){4}": ("", r"give \[qubits\] or \[photons\], and not both"),
     r"(power = \{ value = )25e3": (r"\g<1>25e9", r"power: value 2\.5e\+10 is outside 0\.001 .. 1e\+08 W"),
     r'(t_overhead = .*)unit = "s"': (r'\g<1>unit = "ms"', r"t_overhead: unit must be 's' \(SI\), got 'ms'"),
 }

@@ -120,7 +120,7 @@ def test_devices_show_knows_macros_and_paths() -> None:
 
 def test_devices_show_knows_quantum_processors() -> None:
     shown = call("devices", "show", "qpu_transmon_realistic").output
-    assert re.search(r"shot\.t_two_qubit +6\.8e-08 s +measured +qiskit_ibm_runtime", shown)
+    assert re.search(r"qubits\.t_two_qubit +6\.8e-08 s +measured +qiskit_ibm_runtime", shown)
     assert re.search(r"power +25000 W +assumed", shown)
 
 

@@ -28,11 +28,12 @@ FIVE_PHOTONS = Operations(20_020, 1, {"beam splitter": 180, "phase": 190}, 21, p
 
 def changed(card, **values):
     """The card with other values of these quantities."""
-    shot, whole = {}, {}
+    section = "qubits" if card.qubits else "photons"
+    inner, outer = {}, {}
     for key, value in values.items():
-        of, update = (card.shot, shot) if hasattr(card.shot, key) else (card, whole)
+        of, update = (card.technology, inner) if hasattr(card.technology, key) else (card, outer)
         update[key] = getattr(of, key).model_copy(update={"value": value})
-    return card.model_copy(update=whole | {"shot": card.shot.model_copy(update=shot)})
+    return card.model_copy(update=outer | {section: card.technology.model_copy(update=inner)})
 
 
 names = st.sampled_from(["RX", "H", "CNOT", "CRZ", "SU(4)", "SU(128)", "neuron"])
@@ -160,7 +161,7 @@ def test_parts_add_up_and_reality_is_never_cheaper(operations, shots):
 @pytest.mark.parametrize("technology", ["transmon", "photonic"])
 def test_every_number_of_the_realistic_card_is_the_worse_one(technology):
     optimistic, realistic = (load_qpu(f"qpu_{technology}_{which}") for which in ("optimistic", "realistic"))
-    worse_if_less = {"shot.rate", "shot.transmittance", "n_circuits"}
+    worse_if_less = {"photons.rate", "photons.transmittance", "n_circuits"}
     for (key, best), (_, real) in zip(quantities(optimistic), quantities(realistic), strict=True):
         assert best.value >= real.value if key in worse_if_less else best.value <= real.value, key
 

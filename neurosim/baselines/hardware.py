@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from neurosim.array.cost import Work, digital_cost
 from neurosim.baselines.quantum.circuit import FIXED, ROTATIONS
-from neurosim.cards import PhotonShot, QpuCard, QubitShot, load_platform, load_qpu
+from neurosim.cards import Photons, QpuCard, Qubits, load_platform, load_qpu
 from neurosim.errors import BaselineError
 
 if TYPE_CHECKING:
@@ -116,8 +116,8 @@ def quantum_time(card: QpuCard, operations: "Operations", shots: int = 1024) -> 
         of CNOT: Shende, Markov & Bullock, Phys. Rev. A 69 (2004) 062321, ceil((4^n - 3n - 1)/4); the law of
         photons is counting.
     """
-    shot = card.shot
-    t_shot = _qubits(shot, operations) if isinstance(shot, QubitShot) else _photons(shot, operations)
+    of = card.technology
+    t_shot = _qubits(of, operations) if isinstance(of, Qubits) else _photons(of, operations)
     turns = math.ceil(operations.circuits / card.n_circuits.value)
     return card.t_overhead.value + turns * shots_per_circuit(operations, shots) * t_shot
 
@@ -152,19 +152,19 @@ def work_amount(operations: "Operations", shots: int = 1024) -> float:
     return operations.macs + sum(operations.gates.values()) * shots_per_circuit(operations, shots)
 
 
-def _qubits(shot: QubitShot, operations: "Operations") -> float:
+def _qubits(of: Qubits, operations: "Operations") -> float:
     gates = [(n / operations.circuits, TWO_QUBIT_GATES.get(name, 1)) for name, n in operations.gates.items()]
     n_steps = operations.depth + sum(n * (needs - 1) for n, needs in gates if needs > 1)
     n_two = min(sum(n * needs for n, needs in gates), n_steps)
-    steps = n_two * shot.t_two_qubit.value + (n_steps - n_two) * shot.t_one_qubit.value
-    return steps + shot.t_measure.value + shot.t_reset.value
+    steps = n_two * of.t_two_qubit.value + (n_steps - n_two) * of.t_one_qubit.value
+    return steps + of.t_measure.value + of.t_reset.value
 
 
-def _photons(shot: PhotonShot, operations: "Operations") -> float:
+def _photons(of: Photons, operations: "Operations") -> float:
     n = operations.photons
     if not n:
         raise BaselineError("hardware: operations.photons is 0; say how many photons a circuit has")
-    return n / (shot.rate.value * shot.transmittance.value**n)
+    return n / (of.rate.value * of.transmittance.value**n)
 
 
 def _with_total(parts: dict[str, float]) -> dict[str, float]:
