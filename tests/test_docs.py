@@ -315,6 +315,43 @@ def test_page_of_the_baselines_runs_and_names_all(capsys: pytest.CaptureFixture[
     assert set(BASELINES) <= set(re.findall(r"`(\w+)`", " ".join(rows)))
 
 
+def test_costs_of_the_baselines_are_those_of_the_cards() -> None:
+    import torch
+
+    from neurosim.baselines import make_baseline
+    from neurosim.baselines.base import count_operations
+    from neurosim.baselines.hardware import hardware_costs
+    from neurosim.report.facts import quantity
+
+    page = _section((ROOT / "docs/baselines.md").read_text(encoding="utf-8"), "What an inference costs")
+    names = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert {"cnn", "hqnn_parallel", "photonic"} <= set(names)
+    for name in names:
+        model = make_baseline(name)
+        shape = (784,) if model.kind == "vector" else (1, 28, 28)
+        work = count_operations([model.network(shape, 10)], torch.zeros(1, *shape))
+        cells = [f"{work.macs:,}", f"{work.circuits:,}"]
+        for cost in hardware_costs(work):
+            cells.append(quantity(cost.latency["total"], "s") if cost.latency else "")
+            cells.append(quantity(cost.energy["total"], "J"))
+        assert _cells(page, f"`{name}`") == [*cells, "", ""][:6]
+
+
+def test_cards_of_the_pages_are_those_of_the_models() -> None:
+    from neurosim.cards import KINDS, Card, QpuCard, list_cards, load_qpu, quantities
+
+    page = _section((ROOT / "docs/formats.md").read_text(encoding="utf-8"), "Cards")
+    said = re.findall(r"^\| `(neurosim\.\w+/1)` \| `(\w+)` \|", page, re.MULTILINE)
+    assert said == [(model.schema_id, kind) for kind, model in KINDS.items()]
+    page = _section((ROOT / "devices/README.md").read_text(encoding="utf-8"), "Quantum processors")
+    rows = [line.split("|")[1:3] for line in page.splitlines() if line.startswith("| `")]
+    units = {key: unit.strip() for keys, unit in rows for key in re.findall(r"`([\w.]+)`", keys)}
+    cards = [load_qpu(name) for name in list_cards("qpu")]
+    assert units == {key: of.unit for card in cards for key, of in quantities(card)}
+    assert set(list_cards("qpu")) <= set(re.findall(r"`(\w+)`", page))
+    assert {key.partition(".")[0] for key in units} == set(QpuCard.model_fields) - set(Card.model_fields)
+
+
 def test_keys_of_a_study_are_those_of_the_models() -> None:
     from neurosim.study.config import StudyConfig, SweepConfig
     from neurosim.study.search import SearchConfig

@@ -60,7 +60,8 @@ def hardware_costs(
 
     Assumes: the parts follow each other. The chip's card knows no rate: a classical network's latency is
         empty and a hybrid's is that of its circuits. The power of the quantum processor is charged for as
-        long as it works for this inference: nobody pays for cooling it down, calibrating it or idling.
+        long as it works for this inference: nobody pays for cooling it down, calibrating it or idling. It is
+        that of a whole installation, where the chip's energies are those of arithmetic and memory alone.
     Source: the cards; `neurosim.array.digital_cost`.
     """
     platform = load_platform(PLATFORM)
