@@ -217,7 +217,8 @@ def test_narrow_terminal_keeps_the_fingerprint():
         (9.999e-4, "1 mJ"),
         (-2e3, "-2 kJ"),
         (3e-21, "0.003 aJ"),
-        (4e13, "4e+04 GJ"),
+        (4e13, "40 TJ"),
+        (4e16, "4e+04 TJ"),
     ],
 )
 def test_quantity(value, text):

@@ -20,7 +20,7 @@ _COMPONENTS = {
     "sample_and_hold": "sample-and-hold",
     "accumulators": "accumulators",
 }
-_PREFIXES = {-18: "a", -15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}
+_PREFIXES = {-18: "a", -15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T"}
 
 
 def percent(share: float) -> str:

@@ -1,0 +1,1 @@
+"""Models beside the liquid on the same recordings, with the same search, judged together."""
