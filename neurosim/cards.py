@@ -11,6 +11,7 @@ means that the effect is ideal.
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
@@ -754,8 +755,15 @@ def _address(source: str) -> str:
 def _index(model: type[Card]) -> dict[str, Path]:
     """Shipped cards of a kind by name. The name stands in the file, since two kinds may share one."""
     files = sorted(shipped_folder(model.folder).glob("*.toml"))
-    tables = {file: read_toml(file, CardError) for file in files}
-    return {str(t.get("name")): file for file, t in tables.items() if t.get("schema") == model.schema_id}
+    heads = {file: _head(file, file.stat().st_mtime_ns) for file in files}
+    return {name: file for file, (schema, name) in heads.items() if schema == model.schema_id}
+
+
+@cache
+def _head(path: Path, _modified: int) -> tuple[Any, str]:
+    """Schema and name of a card; reading all cards takes longer than reading one."""
+    table = read_toml(path, CardError)
+    return table.get("schema"), str(table.get("name"))
 
 
 def _load(model: type[C], name: str) -> C:
