@@ -14,6 +14,7 @@ from neurosim.baselines.base import n_trained
 from neurosim.baselines.quantum.photonic import PhotonicQnn, StarterAnnotation
 from neurosim.baselines.quantum.qrnn import Cell, CellConfig, QrnnClassifier, QrnnConfig, _hit
 from neurosim.baselines.quantum.quantum_creep import (
+    PAULIS,
     FlippedQuanv,
     Generator,
     QuantumCreepConfig,
@@ -164,7 +165,7 @@ def test_learns_elmans_exclusive_or():
 
 def test_labels_of_several_symbols_are_joint_probabilities():
     torch.manual_seed(0)
-    net = QrnnClassifier(QrnnConfig(n_bits=1, workspace=3, side=3, stages=1), 4)
+    net = QrnnClassifier(QrnnConfig(n_bits=1, workspace=3, side=3, stages=1, spread=1.0), 4)
     p = net(torch.rand(5, 1, 9, 9))
     torch.testing.assert_close(p.sum(1), torch.ones(5), atol=1e-5, rtol=0)  # two bits, four classes
     assert (net.kept(torch.rand(5, 1, 9, 9)) < 0).all()
@@ -321,6 +322,20 @@ def test_evolution_equals_the_matrix_exponential(scale):
     np.testing.assert_allclose(ours, expected, atol=3e-5 * max(1, scale))
 
 
+def test_gradients_of_the_evolution_are_those_of_the_matrix_exponential():
+    torch.manual_seed(0)
+    half, psi, seen = torch.randn(2, 6, 6).double(), torch.randn(2, 6, 2).double(), torch.randn(2, 6).double()
+    half, psi = half.requires_grad_(), psi.requires_grad_()
+    state = torch.view_as_complex(psi)
+    m = half + half.mT
+    both = []
+    for out in (evolve(m, state), (torch.linalg.matrix_exp(1j * m) @ state[..., None])[..., 0]):
+        loss = (out.abs().square() * seen).sum() + out.real.sum()
+        both.append(torch.autograd.grad(loss, (half, psi), retain_graph=True))
+    for ours, expected in zip(*both, strict=True):
+        torch.testing.assert_close(ours, expected, atol=1e-6, rtol=1e-6)
+
+
 def test_a_flipped_quanvolution_is_the_mean_of_expectations():
     torch.manual_seed(0)
     layer = FlippedQuanv(2, 3, QuantumCreepConfig())
@@ -341,6 +356,35 @@ def test_depolarised_kernels_are_mixed_states():
     layer = FlippedQuanv(1, 2, QuantumCreepConfig(quantum={"noise": {"depolarising": 0.75}}))
     expected = (torch.eye(4) / 4)[:3, :3].expand(2, 1, 3, 3)
     torch.testing.assert_close(layer.kernels(), expected, atol=1e-6, rtol=0)
+
+
+def test_kernels_are_what_shots_and_flipped_bits_tell_of_the_states():
+    def layer(**quantum):
+        torch.manual_seed(0)
+        return FlippedQuanv(1, 2, QuantumCreepConfig(quantum=quantum))
+
+    psi = layer().gates()[:, 0, :, 0].detach().numpy()
+    rho = psi[:, :, None] * psi[:, None].conj()
+    expected = np.zeros((2, 4, 4))
+    for a, b in np.ndindex(4, 4):  # Pauli words; each bit that is read and flipped turns the sign
+        word = np.kron(PAULIS[a], PAULIS[b])
+        if (a == 2) == (b == 2):
+            weight = (1 - 2 * 0.1) ** ((a > 0) + (b > 0))
+            expected += weight * np.einsum("ij,nji->n", word, rho).real[:, None, None] * word.real / 4
+    flipped = layer(noise={"readout_error": 0.1}).kernels()[:, 0].detach()
+    np.testing.assert_allclose(flipped, expected[:, :3, :3], atol=1e-6)
+    exact = layer().kernels()
+    torch.manual_seed(1)
+    errors = {}
+    for shots in (20, 2000):
+        noisy = layer(shots=shots)
+        draws = torch.stack([noisy.kernels() for _ in range(200)])
+        assert abs(draws.mean(0) - exact).max() < 4 * draws.std(0).max() / 200**0.5
+        errors[shots] = draws.std(0).mean().item()
+        (draws * torch.randn_like(draws)).sum().backward()
+        assert (noisy.gates.theta.grad != 0).all()
+    assert errors[20] / errors[2000] == pytest.approx(10, rel=0.15)
+    assert noisy.work(torch.zeros(1, 1, 9, 9), noisy(torch.zeros(1, 1, 9, 9))).shots == 2 * 5 * 2000
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,11 @@ swaps the linear layer for data re-uploading on 7 qubits, the network's first no
 """
 
 import math
-from functools import reduce
-from typing import ClassVar, Literal
+from itertools import product
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from pydantic import Field
 from scipy.special import jv
@@ -26,6 +27,7 @@ from neurosim.errors import BaselineError
 N_QUBITS = 7
 SIDE = 32  # images are padded to it
 PAULIS = np.stack([FIXED_MATRICES[name] for name in "IXYZ"])
+SETTINGS = ("XX", "XZ", "ZX", "ZZ", "YY")  # bases in which two qubits are measured
 
 
 class QuantumCreepConfig(NetworkConfig):
@@ -104,17 +106,47 @@ class Generator(nn.Module):
             return float((u.mH @ u - eye).abs().max())
 
 
+def tomography() -> tuple[npt.NDArray[np.complex128], npt.NDArray[np.float64]]:
+    """Projectors (5, 4, 4, 4) on the outcomes of ``SETTINGS``, and what each adds to Re rho.
+
+    Re rho = sum_w <w> w / 4 over the ten real words w of two qubits, and sum_(s, x) p(s, x) estimators[s, x].
+    A word is seen in every setting that has its letters, and the mean is taken.
+    """
+    projectors, estimators = np.zeros((5, 4, 4, 4), complex), np.zeros((5, 4, 4, 4))
+    for s, setting in enumerate(SETTINGS):
+        halves = [[np.eye(2) + sign * FIXED_MATRICES[letter] for sign in (1, -1)] for letter in setting]
+        projectors[s] = [np.kron(a, b) / 4 for a, b in product(*halves)]
+    for word in ("II", "IX", "IZ", "XI", "ZI", *SETTINGS):
+        seen = [s for s, setting in enumerate(SETTINGS) if all(map(_reads, setting, word))]
+        values = np.kron(*([1, 1] if letter == "I" else [1, -1] for letter in word))
+        matrix = np.kron(*(FIXED_MATRICES[letter] for letter in word)).real / (4 * len(seen))
+        estimators[seen] += values[:, None, None] * matrix
+    return projectors, estimators
+
+
+def _reads(basis: str, letter: str) -> bool:
+    return letter in ("I", basis)
+
+
 class FlippedQuanv(nn.Module):
     """3 x 3 quanvolution: mean over inputs of <psi|H|psi>, H the symmetrised, padded patch; plus a bias.
 
-    It is a convolution with the kernels Re(psi psi^+)[:3, :3] / n_in: symmetric, and of rank two at most.
+    It is a convolution with the kernels Re(psi psi^+)[:3, :3] / n_in: symmetric, and of rank two at most. The
+    states do not depend on the image: a device measures each in the five settings of ``SETTINGS``, ``shots``
+    times each, and all patches of an image share what was found.
     """
+
+    projectors: Tensor
+    estimators: Tensor
 
     def __init__(self, n_in: int, n_out: int, config: QuantumCreepConfig) -> None:
         super().__init__()
         self.gates = Generator((n_out, n_in), 2, config)
         self.bias = nn.Parameter(torch.zeros(n_out))
         self.config = config.quantum
+        projectors, estimators = tomography()
+        self.register_buffer("projectors", torch.tensor(projectors, dtype=torch.complex64), persistent=False)
+        self.register_buffer("estimators", torch.tensor(estimators, dtype=torch.float32), persistent=False)
 
     def kernels(self) -> Tensor:
         """(n_out, n_in, 3, 3)."""
@@ -129,7 +161,15 @@ class FlippedQuanv(nn.Module):
             right = torch.einsum("...aibi->...ab", rho)
             rho = (1 - mix) * rho + mix * torch.einsum("...ac,bd->...abcd", right, eye)
             outer = rho.flatten(-4, -3).flatten(-2)
-        kernels: Tensor = outer.real[..., :3, :3] / psi.shape[1]
+        real = outer.real
+        if self.config.shots or self.config.noise.readout_error:
+            p = torch.einsum("sxij,...ji->...sx", self.projectors, outer).real
+            flat = p.reshape(-1, 4).T[None]
+            p = readout_errors(flat, self.config.noise.readout_error)[0].T.view_as(p)
+            if self.config.shots:
+                p = sampled(p, self.config.shots)
+            real = torch.einsum("...sx,sxij->...ij", p, self.estimators)
+        kernels: Tensor = real[..., :3, :3] / psi.shape[1]
         return kernels
 
     def forward(self, x: Tensor) -> Tensor:
@@ -137,8 +177,8 @@ class FlippedQuanv(nn.Module):
         return functional.conv2d(x, self.kernels(), self.bias)
 
     def work(self, x: Tensor, out: Tensor) -> Operations:
-        """A circuit of one 2-qubit gate per output pixel and pair of channels."""
-        n = out.numel() * x.shape[1]
+        """A circuit of one 2-qubit gate per pair of channels and setting."""
+        n = len(self.bias) * x.shape[1] * len(SETTINGS)
         return Operations(0, n, {"SU(4)": n}, 1, n * (self.config.shots or 0))
 
 
@@ -203,16 +243,43 @@ def evolve(m: Tensor, state: Tensor) -> Tensor:
             )
     bessel = jv(np.arange(r + 20 + 3 * math.ceil(r ** (1 / 3))), r)
     last = int(np.nonzero(np.abs(bessel) > 1e-9)[0][-1]) + 1
-    old = torch.view_as_real(state)  # real M acts on real and imaginary parts alike
-    m = m / r
-    new = m @ old
-    terms = [bessel[0] * old, 2 * bessel[1] * new]
-    for k in range(2, last):
-        old, new = new, 2 * (m @ new) - old
-        terms.append(2 * bessel[k] * new)
-    even = reduce(torch.add, [(1 if k % 4 == 0 else -1) * t for k, t in enumerate(terms) if k % 2 == 0])
-    odd = reduce(torch.add, [(1 if k % 4 == 1 else -1) * t for k, t in enumerate(terms) if k % 2 == 1])
-    return torch.view_as_complex(even.contiguous()) + 1j * torch.view_as_complex(odd.contiguous())
+    weights = np.array([1, 1, -1, -1])[np.arange(last) % 4] * np.where(np.arange(last), 2, 1) * bessel[:last]
+    parts = torch.view_as_real(state).mT  # real M acts on real and imaginary parts alike
+    even, odd = Chebyshev.apply(m / r, parts, torch.from_numpy(weights).to(m))  # type: ignore[no-untyped-call]
+    return torch.complex(even[:, 0] - odd[:, 1], even[:, 1] + odd[:, 0])
+
+
+class Chebyshev(torch.autograd.Function):
+    """sum_k w_k T_k(M) v of symmetric M (B, d, d) and rows v (B, n, d), over even and over odd k.
+
+    The gradient of M is one product of all T_k with their adjoints, instead of one per k.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, m: Tensor, v: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Both sums (B, n, d)."""
+        terms = v.new_empty(len(weights), *v.shape)
+        terms[0] = v
+        torch.bmm(v, m, out=terms[1])
+        for k in range(2, len(weights)):
+            torch.baddbmm(terms[k - 2], terms[k - 1], m, beta=-1, alpha=2, out=terms[k])
+        ctx.save_for_backward(m, terms, weights)
+        return tuple(torch.tensordot(weights[p::2], terms[p::2], 1) for p in (0, 1))
+
+    @staticmethod
+    def backward(ctx: Any, even: Tensor, odd: Tensor) -> tuple[Tensor, Tensor, None]:
+        """Gradients of M and of v."""
+        m, terms, weights = ctx.saved_tensors
+        adjoint = torch.empty_like(terms)
+        for p, gradient in enumerate((even, odd)):
+            adjoint[p::2] = weights[p::2, None, None, None] * gradient
+        for k in range(len(weights) - 2, -1, -1):
+            adjoint[k].baddbmm_(adjoint[k + 1], m, alpha=2 if k else 1)
+            if k + 2 < len(weights):
+                adjoint[k] -= adjoint[k + 2]
+        adjoint[2:] *= 2
+        of_m = terms[:-1].permute(1, 3, 0, 2).flatten(2) @ adjoint[1:].transpose(0, 1).flatten(1, 2)
+        return of_m, adjoint[0], None
 
 
 class Pad(nn.Module):
