@@ -1,13 +1,15 @@
-"""Trains one baseline on full MNIST and appends a row to benchmarks/results/baselines_mnist.jsonl.
+"""Trains one baseline on MNIST and appends a row to benchmarks/results/baselines_mnist.jsonl.
 
 Validation is the last 10,000 training images and chooses the epoch; the 10,000 test images are looked at
 once, by the chosen network of every seed. Needs torch, numpy, pydantic and scikit-learn, no installation:
 
-    PYTHONPATH=. python benchmarks/studies/baselines_mnist.py DIR hqnn_parallel --epochs 20 --seeds 3 --batch
-    64 PYTHONPATH=. python benchmarks/studies/baselines_mnist.py DIR hybrid_cnn --set
-    quantum.variant=classical make bench NAME=baselines_mnist DATA=DIR        # every baseline of DEFAULT
+    PYTHONPATH=. python benchmarks/studies/baselines_mnist.py DIR hqnn_parallel --epochs 20 --seeds 3
+    PYTHONPATH=. python benchmarks/studies/baselines_mnist.py DIR hybrid_cnn --set quantum.variant=classical
+    PYTHONPATH=. python benchmarks/studies/baselines_mnist.py DIR photonic --train 6000 --validation 600
+    make bench NAME=baselines_mnist DATA=DIR        # every baseline of DEFAULT
 
-DIR holds mnist/*.gz; --images fashion-mnist reads that folder instead. --out FILE keeps rows elsewhere.
+With --validation both parts are drawn stratified, one draw for all seeds. DIR holds mnist/*.gz; --images
+fashion-mnist reads that folder instead. --out FILE keeps rows elsewhere.
 """
 
 import argparse
@@ -22,6 +24,7 @@ from typing import Any
 import numpy as np
 import sklearn
 import torch
+from sklearn.model_selection import train_test_split
 
 from neurosim.baselines import BASELINES, make_baseline
 from neurosim.baselines.base import Array, Baseline, NetworkBaseline
@@ -59,7 +62,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="key of the config")
     parser.add_argument("--images", default="mnist", choices=["mnist", "fashion-mnist"])
-    parser.add_argument("--train", type=int, help="training images; default: 50,000")
+    parser.add_argument("--train", type=int, help="training images; default: all that are left")
+    parser.add_argument("--validation", type=int, help="validation images, both parts drawn stratified")
     parser.add_argument("--classes", type=int, nargs="+", help="digits that are kept; default: all")
     parser.add_argument("--attack", type=float, metavar="EPSILON", help="also FGSM and PGD of this size")
     parser.add_argument("--checkpoints", type=Path, help="folder from which an interrupted run goes on")
@@ -116,13 +120,23 @@ def load(options: argparse.Namespace) -> list[tuple[Array, Array]]:
         read_images(folder / "t10k-images-idx3-ubyte.gz"),
         read_labels(folder / "t10k-labels-idx1-ubyte.gz"),
     )
-    held = slice(-N_VALIDATION, None)
-    parts = [(x[:-N_VALIDATION], y[:-N_VALIDATION]), (x[held], y[held]), test]
+    rows = np.arange(len(y))
+    train, held = rows[:-N_VALIDATION], rows[-N_VALIDATION:]
     if options.classes:
-        kept = [np.isin(labels, options.classes) for _, labels in parts]
-        parts = [(images[k], labels[k]) for (images, labels), k in zip(parts, kept, strict=True)]
-    n = options.train or len(parts[0][0])
-    return [(parts[0][0][:n], parts[0][1][:n]), *parts[1:]]
+        train, held, rows = (part[np.isin(y[part], options.classes)] for part in (train, held, rows))
+        kept = np.isin(test[1], options.classes)
+        test = (test[0][kept], test[1][kept])
+    if options.validation:
+        train, held = train_test_split(
+            rows,
+            train_size=options.train or len(rows) - options.validation,
+            test_size=options.validation,
+            stratify=y[rows],
+            random_state=0,
+        )
+    elif options.train:
+        train = train[: options.train]
+    return [(x[train], y[train]), (x[held], y[held]), test]
 
 
 def measure(name: str, config: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
@@ -150,6 +164,7 @@ def measure(name: str, config: dict[str, Any], options: argparse.Namespace) -> d
         "classes": options.classes,
         "config": config,
         "n_train": len(train[0]),
+        "n_validation": len(validation[0]),
         "n_test": len(test_y),
         "mean": interval.mean,
         "ci95": interval.ci95,
