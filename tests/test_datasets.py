@@ -277,6 +277,15 @@ def test_recordings_without_any_event(tmp_path: Path) -> None:
     assert (len(events), len(events.t)) == (1, 0)
 
 
+def test_garments_are_seen_as_digits_are(real_data: Path) -> None:
+    chosen = datasets.select("fashion-saccades", "test", data_dir=real_data, n=20)
+    np.testing.assert_array_equal(np.bincount(chosen.labels), [2] * 10)
+    images = idx.read_images(real_data / "fashion-mnist/t10k-images-idx3-ubyte.gz")
+    np.testing.assert_array_equal(chosen.images(), images[chosen.chosen])
+    with pytest.raises(ExperimentError, match="not made of images"):
+        datasets.select("nmnist", "train", data_dir=real_data, n=10).images()
+
+
 def test_real_recordings_load_as_they_read(real_data: Path) -> None:
     found = nmnist.list_recordings(real_data / "nmnist/Train")[:30]
     events = datasets.load("nmnist", "train", data_dir=real_data)
@@ -382,7 +391,9 @@ def test_spoken_digits_need_no_folder(tmp_path: Path, monkeypatch: pytest.Monkey
 # --- where the files are ---
 
 
-@pytest.mark.parametrize("name", ["mnist-saccades-full", "nmnist", "ntidigits", "fsdd", "emnist-letters"])
+@pytest.mark.parametrize(
+    "name", ["mnist-saccades-full", "fashion-saccades", "nmnist", "ntidigits", "fsdd", "emnist-letters"]
+)
 def test_missing_files_say_where_and_how(tmp_path: Path, name: str) -> None:
     message = rf"none of .* in {tmp_path}; name another folder .*'neurosim datasets fetch {name}'"
     with pytest.raises(DataNotFoundError, match=message):

@@ -18,7 +18,7 @@ from neurosim import store
 from neurosim.cards import shipped_folder
 from neurosim.errors import CardError, ExperimentError
 from neurosim.events import datasets, parts
-from neurosim.events.binning import BinningConfig, bin_events
+from neurosim.events.binning import bin_events
 from neurosim.events.types import Events, Sensor
 from neurosim.experiment import Experiment, load_experiment, prepare, resolve, run
 from neurosim.reservoir import chip as chip_module
@@ -445,15 +445,13 @@ def test_test_recordings_do_not_enter_the_fit(
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.99])
 def test_held_out_part_is_stratified_and_never_all(share: float) -> None:
     labels = np.random.default_rng(0).permutation(np.repeat(np.arange(3), [2, 50, 100]))
-    sensor = Sensor(4)
-    empty = [(np.array([]), np.array([]))] * len(labels)
-    train = bin_events(Events.pack(empty, labels, sensor, ("a", "b", "c")), BinningConfig())
-    held = parts.held_out(train, share, seed=0)
+    classes = ("a", "b", "c")
+    held = parts.held_out(labels, classes, share, seed=0)
     for label, n in enumerate((2, 50, 100)):
         expected = min(max(1, round(share * n)), n - 1)
         assert np.count_nonzero(held & (labels == label)) == expected
-    assert_array_equal(parts.held_out(train, share, seed=0), held)
-    assert (parts.held_out(train, share, seed=1) != held).any()
+    assert_array_equal(parts.held_out(labels, classes, share, seed=0), held)
+    assert (parts.held_out(labels, classes, share, seed=1) != held).any()
 
 
 def test_validation_part_may_be_named(toml: Path) -> None:

@@ -70,12 +70,14 @@ class Block:
         key: Hash of all they depend on.
         make: Reads or simulates them.
         speakers: Who speaks each of them, or writes it; none where the data set does not say.
+        images: uint8 (n, h, w), the images that they are made of; None where there are none.
     """
 
     labels: npt.NDArray[np.int64]
     key: str
     make: Callable[[], Events]
     speakers: tuple[str, ...] = ()
+    images: npt.NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def _idx_blocks(part: Part) -> Iterator[Block]:
         shown = np.ascontiguousarray(images[some])
         content = hashlib.sha256(shown.tobytes()).hexdigest()
         see = partial(_see, shown, labels[some], ids[some], part)
-        yield Block(labels[some], fingerprint(*source, int(ids[some][0]), content), see)
+        yield Block(labels[some], fingerprint(*source, int(ids[some][0]), content), see, images=shown)
 
 
 def _letter_blocks(part: Part) -> Iterator[Block]:

@@ -59,6 +59,25 @@ class Selection:
         keys = [block.key for block in self.blocks]
         return fingerprint(self.card.model_dump(mode="json"), keys, store.digest(self.chosen))
 
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """Class indices, int64 (n,)."""
+        labels: npt.NDArray[np.int64] = np.concatenate([block.labels for block in self.blocks])[self.chosen]
+        return labels
+
+    def images(self) -> npt.NDArray[np.uint8]:
+        """The images that the recordings are made of, uint8 (n, h, w).
+
+        Raises:
+            ExperimentError: If they are made of something else.
+        """
+        images = [block.images for block in self.blocks if block.images is not None]
+        if len(images) < len(self.blocks):
+            raise ExperimentError(
+                f"data set '{self.card.name}': its recordings are not made of images; take inputs = 'events'"
+            )
+        return np.concatenate(images)[self.chosen]
+
     def load(self, progress: Progress | None = None) -> Events:
         """The recordings in the order of the data set; memory-mapped."""
         return _gather(self.blocks, self.chosen, self.card, progress or (lambda _done, _total: None))

@@ -1,6 +1,6 @@
 """Training, validation and test recordings: which they are, and how they are loaded, split and binned."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -216,20 +216,41 @@ def split(
         versions = 1 + data.augment.copies if data.augment else 1
         train = binned["train"]
         originals = train[: len(train) // versions]  # whose copies stand after all of them
-        held = held_out(originals, data.validation_share, seed)
+        held = held_out(originals.labels, originals.classes, data.validation_share, seed)
         binned |= {"train": train[~np.tile(held, versions)], "validation": originals[held]}
     return binned
 
 
-def held_out(train: Binned, share: float, seed: int) -> npt.NDArray[np.bool_]:
+def images(data: DataConfig, chosen: Chosen, *, seed: int) -> dict[Part, npt.NDArray[np.uint8]]:
+    """The images that the recordings of `split` are made of, in their order, uint8 (n, h, w).
+
+    Args:
+        data: The parts.
+        chosen: Their recordings, from `select`.
+        seed: Seed of the draw of the validation part.
+
+    Raises:
+        ExperimentError: If recordings are made of something else.
+    """
+    found = {name: np.concatenate([one.images() for one in some]) for name, some in chosen.items()}
+    if "validation" not in found:
+        labels = np.concatenate([one.labels for one in chosen["train"]])
+        held = held_out(labels, chosen["train"][0].card.classes, data.validation_share, seed)
+        found |= {"train": found["train"][~held], "validation": found["train"][held]}
+    return found
+
+
+def held_out(
+    labels: npt.NDArray[np.int64], classes: Sequence[str], share: float, seed: int
+) -> npt.NDArray[np.bool_]:
     """A random ``share`` of every class, at least one recording and never all."""
-    draw = rng.stream(seed, "data/validation").random(len(train))
-    held = np.zeros(len(train), np.bool_)
-    for label in np.unique(train.labels):
-        members = np.flatnonzero(train.labels == label)
+    draw = rng.stream(seed, "data/validation").random(len(labels))
+    held = np.zeros(len(labels), np.bool_)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
         if len(members) < 2:
             raise ExperimentError(
-                f"data.train has one recording of class '{train.classes[label]}', so that none can be held "
+                f"data.train has one recording of class '{classes[label]}', so that none can be held "
                 "out for validation; raise data.train.n, or name data.validation"
             )
         n = min(max(1, round(share * len(members))), len(members) - 1)
