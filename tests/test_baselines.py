@@ -331,3 +331,12 @@ def test_networks_need_only_torch_numpy_pydantic_and_scikit_learn():
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_model_that_rounds_its_input_cannot_be_attacked() -> None:
+    random = np.random.default_rng(0)
+    x, y = random.integers(0, 256, (12, 4, 4)).astype(np.uint8), np.arange(12) % 2
+    config = {"side": 2, "n_bits": 1, "workspace": 1, "degree": 1, "training": {"epochs": 1}}
+    model = make_baseline("qrnn", config).fit(x, y)
+    with pytest.raises(BaselineError, match="qrnn rounds its input"):
+        fgsm(model, x, y, 0.1)  # type: ignore[arg-type]

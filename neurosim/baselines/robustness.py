@@ -54,8 +54,8 @@ def pgd(
         float32 images in the form that the model reads.
 
     Raises:
-        BaselineError: If pixels lie outside [0, 1], where clamping would be an attack of its own, or a label
-            is unknown to the model.
+        BaselineError: If pixels lie outside [0, 1], where clamping would be an attack of its own, a label is
+            unknown to the model, or it has no gradient.
 
     Source: Madry et al., arXiv:1706.06083.
     """
@@ -84,9 +84,10 @@ def pgd(
                 out = attacked
                 for net in nets:
                     out = net(out)
-                (slope,) = torch.autograd.grad(
-                    functional.cross_entropy(out, truth, reduction="sum"), attacked
-                )
+                loss = functional.cross_entropy(out, truth, reduction="sum")
+                (slope,) = torch.autograd.grad(loss, attacked, allow_unused=True)
+                if slope is None:
+                    raise BaselineError(f"attack: {model.name} rounds its input, so that it has no gradient")
                 with torch.no_grad():
                     moved = attacked + step * slope.sign()
                     attacked = torch.min(torch.max(moved, clean - epsilon), clean + epsilon).clamp(0, 1)
