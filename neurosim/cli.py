@@ -306,6 +306,46 @@ def sensitivity(
 
 
 @app.command()
+def compare(
+    study: Annotated[str, typer.Argument(help="The study's TOML file, or the name of a shipped example.")],
+    overrides: Overrides = None,
+    data_dir: Data = None,
+    out: Out = None,
+    jobs: Jobs = None,
+    storage: Storage = None,
+) -> None:
+    """Compare the liquid with quantum hybrids and classical networks, after the same search for each.
+
+    neurosim compare compare_small
+
+    neurosim compare mine.toml --set compare.seeds=[0,1,2,3,4] --jobs 4
+
+    With more models, seeds or trials the same command goes on. Keys are in docs/compare.md.
+    """
+    from neurosim.study.compare.page import show as show_table
+    from neurosim.study.compare.run import FILES, run_compare
+    from neurosim.study.config import load_study
+    from neurosim.study.view import live_view
+
+    config = load_study(study, overrides or ())
+    folder = _writable(out or Path("runs") / config.name)
+    console = Console(stderr=True)
+    with live_view(console) as show:
+        result = run_compare(
+            config,
+            folder,
+            jobs=jobs,
+            storage=storage,
+            data_dir=data_dir,
+            show=show,
+            say=lambda line: console.print(Text(line)),
+        )
+    show_table(result, Console())
+    for name in FILES:
+        typer.echo(folder / name)
+
+
+@app.command()
 def worker(
     study: Annotated[str, typer.Argument(help="The study's TOML file, or the name of a shipped example.")],
     storage: Annotated[str, typer.Option(help="URL of the storage that the study was started with.")],

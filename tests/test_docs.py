@@ -353,19 +353,34 @@ def test_cards_of_the_pages_are_those_of_the_models() -> None:
 
 
 def test_keys_of_a_study_are_those_of_the_models() -> None:
+    from neurosim.study.compare.config import CompareConfig, ModelConfig, RobustnessConfig
     from neurosim.study.config import StudyConfig, SweepConfig
     from neurosim.study.search import SearchConfig
     from neurosim.study.sensitivity import SensitivityConfig
 
-    page = (ROOT / "docs/studies.md").read_text(encoding="utf-8")
-    tables = {"sweep": SweepConfig, "search": SearchConfig, "sensitivity": SensitivityConfig}
-    rows = re.findall(r"^\| (?:`\[(\w+)\]` )?\| `(\w+)` \|", page, re.MULTILINE)
+    tables: dict[str, Any] = {"sweep": SweepConfig, "search": SearchConfig, "sensitivity": SensitivityConfig}
+    assert {*tables, "compare", "schema_", "name", "base"} == set(StudyConfig.model_fields)
+    tables |= {"compare": CompareConfig, "compare.model.NAME": ModelConfig}
+    tables |= {"compare.robustness": RobustnessConfig}
     said: dict[str, set[str]] = {}
-    for table, key in rows:
-        name = table or list(said)[-1]
-        said.setdefault(name, set()).add(key)
+    for page in ("studies", "compare"):
+        text = (ROOT / f"docs/{page}.md").read_text(encoding="utf-8")
+        for table, key in re.findall(r"^\| (?:`\[([\w.]+)\]` )?\| `(\w+)` \|", text, re.MULTILINE):
+            said.setdefault(table or list(said)[-1], set()).add(key)
     assert said == {name: set(model.model_fields) for name, model in tables.items()}
-    assert set(tables) | {"schema_", "name", "base"} == set(StudyConfig.model_fields)
+
+
+def test_the_study_of_the_page_on_comparing_is_one(tmp_path: Path) -> None:
+    from neurosim.study.compare.plan import finals
+    from neurosim.study.config import load_study
+
+    page = (ROOT / "docs/compare.md").read_text(encoding="utf-8")
+    (toml,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "mine.toml").write_text(toml, encoding="utf-8")
+    compare = load_study(tmp_path / "mine.toml").compare
+    assert compare
+    names = {fit.contestant for fit in finals(compare, {})}
+    assert {"head", "head, deleted", "hqnn_parallel, frozen", "logistic 50"} <= names
 
 
 def test_keys_of_an_experiment_are_those_of_the_models() -> None:

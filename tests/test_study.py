@@ -150,7 +150,7 @@ BAD = {
     "two questions": (
         "[sweep]",
         "[sensitivity]\nmethod='local'\nparameters={device.sigma_read={low=0.0,high=0.1}}\n[sweep]",
-        "a study needs exactly one of .sweep., .search. and .sensitivity.",
+        "a study needs exactly one of .sweep., .search., .sensitivity., .compare.",
     ),
     "key": ("device.sigma_read", "device.sigma_red", "sigma_red: experiments have no such key; did you mean"),
     "value": ("= [0.0, 0.1]", "= [0.0, 1.5]", "p_stuck = 1.5: no point with it is valid:\n.*device.p_stuck"),

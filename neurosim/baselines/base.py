@@ -113,6 +113,8 @@ class Baseline(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]
     facts: ClassVar[Facts]
     Config: ClassVar[type[BaselineConfig]] = BaselineConfig
     kind: ClassVar[Kind] = "vector"
+    # what a search varies: key, and the ends between which its logarithm is spread; whole numbers if both are
+    tuned: ClassVar[tuple[tuple[str, float, float], ...]] = ()
 
     def __init__(self, config: Any = None, *, random_state: int = 0) -> None:
         self.config = config
@@ -230,6 +232,7 @@ class NetworkBaseline(Baseline):
     """A PyTorch network trained by the shared loop."""
 
     Config: ClassVar[type[BaselineConfig]] = NetworkConfig
+    tuned: ClassVar[tuple[tuple[str, float, float], ...]] = (("training.learning_rate", 3e-4, 1e-2),)
 
     @abstractmethod
     def network(self, shape: tuple[int, ...], n_classes: int) -> nn.Module:

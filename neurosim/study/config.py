@@ -4,7 +4,7 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -12,11 +12,14 @@ from neurosim.cards import shipped_folder
 from neurosim.config import StrictModel, read_toml, validate
 from neurosim.errors import ExperimentError, did_you_mean
 from neurosim.experiment import Experiment, load_experiment
+from neurosim.study.compare.config import CompareConfig
 from neurosim.study.ranges import Range, flat
 from neurosim.study.search import SearchConfig
 from neurosim.study.sensitivity import SensitivityConfig
 
 INLINE = {"from", "keys", "low"}  # tables that stand in a line, so that axes keep their order
+Kind = Literal["sweep", "search", "sensitivity", "compare"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 Value = bool | int | float | str
 Values = Annotated[tuple[Value, ...], Field(min_length=1, strict=False)]
 
@@ -94,7 +97,7 @@ class StudyConfig(StrictModel):
     Attributes:
         name: Name in reports, and of the study in its storage.
         base: Experiment that all points start from.
-        sweep, search, sensitivity: What is asked of it; exactly one.
+        sweep, search, sensitivity, compare: What is asked of it; exactly one.
     """
 
     schema_: Literal["neurosim.study/1"] = Field(alias="schema")
@@ -103,25 +106,31 @@ class StudyConfig(StrictModel):
     sweep: SweepConfig | None = None
     search: SearchConfig | None = None
     sensitivity: SensitivityConfig | None = None
+    compare: CompareConfig | None = None
 
     @model_validator(mode="after")
     def _one_question(self) -> Self:
-        if sum(part is not None for part in (self.sweep, self.search, self.sensitivity)) != 1:
-            raise ValueError("a study needs exactly one of [sweep], [search] and [sensitivity]")
+        if sum(getattr(self, kind) is not None for kind in KINDS) != 1:
+            raise ValueError(f"a study needs exactly one of {', '.join(f'[{kind}]' for kind in KINDS)}")
         return self
 
     @property
-    def kind(self) -> Literal["sweep", "search", "sensitivity"]:
+    def kind(self) -> Kind:
         """What is asked."""
-        if self.sweep:
-            return "sweep"
-        return "search" if self.search else "sensitivity"
+        return next(kind for kind in KINDS if getattr(self, kind) is not None)
 
     @property
     def experiment(self) -> Experiment:
         """The base experiment, with the study's number of chips."""
         chips = self.sweep.chips if self.sweep else None
         return self.base.model_copy(update={"chips": chips}) if chips else self.base
+
+    @property
+    def stages(self) -> tuple[Self, ...]:
+        """Itself; of a comparison its trials, and then its tested fits, each a study of its own."""
+        if self.compare is None or self.compare.n_trials == 1:
+            return (self,)
+        return self.model_copy(update={"name": f"{self.name}-trials"}), self
 
     def to_json(self) -> dict[str, Any]:
         """The study as plain data, with its base experiment inlined."""
@@ -152,7 +161,7 @@ def load_study(source: Path | str, overrides: Sequence[str] = ()) -> StudyConfig
     changes = flat(data.pop("set", {}), lambda _value: False)
     for override in overrides:
         key, value = _parse(override)
-        own = key.split(".")[0] in ("sweep", "search", "sensitivity") or key == "name"
+        own = key.split(".")[0] in KINDS or key == "name"
         data, changes = (with_values(data, {key: value}), changes) if own else (data, changes | {key: value})
     base = data.get("base")
     if isinstance(base, str):

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from neurosim.config import fingerprint
 from neurosim.store import atomic_path, write_text
-from neurosim.study.config import StudyConfig, to_toml
+from neurosim.study.config import Kind, StudyConfig, to_toml
 from neurosim.study.points import Axis, DesignPoint
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class StudyResult:
     """
 
     name: str
-    kind: Literal["sweep", "search", "sensitivity"]
+    kind: Kind
     study: dict[str, Any]
     fingerprint: str
     axes: tuple[Axis, ...]

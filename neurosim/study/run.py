@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from neurosim.errors import ExperimentError
 from neurosim.study import front, search, sensitivity
-from neurosim.study.config import StudyConfig
+from neurosim.study.config import Kind, StudyConfig
 from neurosim.study.points import Axis, DesignPoint, make_point, sweep_points, unit
 from neurosim.study.ranges import Range
 from neurosim.study.results import Point, StudyResult, collect, write
@@ -20,7 +20,7 @@ def run_study(
     config: StudyConfig,
     folder: Path,
     *,
-    kind: Literal["sweep", "search", "sensitivity"] | None = None,
+    kind: Kind | None = None,
     jobs: int | None = None,
     storage: str | None = None,
     data_dir: Path | None = None,

@@ -27,7 +27,6 @@ from neurosim.config import fingerprint
 from neurosim.errors import ExperimentError, MissingExtraError
 from neurosim.experiment import resolve
 from neurosim.study.config import StudyConfig, load_study
-from neurosim.study.evaluate import Row
 from neurosim.study.points import DesignPoint
 
 if TYPE_CHECKING:
@@ -155,6 +154,8 @@ def open_study(
     base = _base_fingerprint(config)
     there = study.user_attrs.get("base", base)
     lost = {str(trial.user_attrs["point"]["key"]) for trial in queue.trials()} - {p.key for p in points}
+    if config.compare:  # another choice of settings makes other fits
+        queue.wanted, lost = frozenset(point.key for point in points), set()
     if there != base or lost:
         what = f"{len(lost)} of its points are not in this one" if lost else "its base experiment differs"
         raise ExperimentError(
@@ -190,8 +191,12 @@ def join_study(url: str, config: StudyConfig) -> "Queue":
 
 def _base_fingerprint(config: StudyConfig) -> str:
     """Of all that the points have in common, cards inlined."""
-    search = config.search.model_dump(mode="json", exclude={"n_trials"}) if config.search else None
-    return fingerprint(config.kind, resolve(config.experiment), search)
+    own = None
+    if config.search:
+        own = config.search.model_dump(mode="json", exclude={"n_trials"})
+    elif config.compare:
+        own = config.compare.model_dump(mode="json", include={"training", "robustness"})
+    return fingerprint(config.kind, resolve(config.experiment), own)
 
 
 def serve_dashboard(url: str, port: int) -> None:
@@ -258,11 +263,13 @@ class Queue:
         storage: Its storage.
         start: Where in the queue this process begins (0..1), so that workers keep out of each other's way and
             each does neighbouring points.
+        wanted: Keys of the points that count; None: all.
     """
 
     study: optuna.Study
     storage: BaseStorage
     start: float = 0.0
+    wanted: frozenset[str] | None = None
     _waiting: list[FrozenTrial] = field(default_factory=list)
 
     def trials(self) -> list[FrozenTrial]:
@@ -271,7 +278,8 @@ class Queue:
 
     def points(self) -> dict[str, FrozenTrial]:
         """The trial that counts of every point, by its key."""
-        return _counting(self.trials())
+        counting = _counting(self.trials())
+        return {key: trial for key, trial in counting.items() if self.wanted is None or key in self.wanted}
 
     def put(self, points: Iterable[DesignPoint]) -> None:
         """Let the points wait that the study does not have yet.
@@ -314,7 +322,7 @@ class Queue:
                 return Task(trial._trial_id, point["key"], point["set"])
         return None
 
-    def done(self, task: Task, row: Row, values: Sequence[float] | None = None) -> None:
+    def done(self, task: Task, row: Mapping[str, Any], values: Sequence[float] | None = None) -> None:
         """Keep the row of a point; that of a process that was given up for dead is dropped.
 
         Args:

@@ -56,7 +56,7 @@ def summary(status: Status) -> str:
             parts.append(f"{60 * status.rate:.3g} a minute, {left} left")
     if status.best:
         values, accuracy = status.best
-        where = ", ".join(f"{name} = {_short(value)}" for name, value in values.items())
+        where = ", ".join(f"{name} = {_short(value)}" for name, value in values.items() if value is not None)
         parts.append(f"best {100 * accuracy:.2f} % at {where}")
     return "; ".join(parts)
 

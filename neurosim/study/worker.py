@@ -18,19 +18,20 @@ from optuna.trial import TrialState
 
 from neurosim.config import validate
 from neurosim.errors import DataNotFoundError, ExperimentError, MissingExtraError, NeurosimError
-from neurosim.experiment import Experiment
+from neurosim.study.compare.plan import task_of
 from neurosim.study.config import StudyConfig
-from neurosim.study.evaluate import Row
 from neurosim.study.points import at
 from neurosim.study.search import judge, propose
-from neurosim.study.storage import GOLDEN, Queue, join_study
+from neurosim.study.storage import GOLDEN, Queue, Task, join_study
 
 EVALUATE = "neurosim.study.evaluate:evaluate"
+EVALUATE_FIT = "neurosim.study.compare.evaluate:evaluate"
 MAX_DEATHS = 3  # of the processes that worked on a point, after which it counts as failed
 LOOK = 0.5  # [s] between two looks at the storage, or 20 times as long as a look takes
 CANNOT = 3  # exit code of a worker that says why it cannot work
 
-Evaluate = Callable[[Experiment, Path | None], Row]
+# from an experiment, or a fit of a comparison, and the folder of the data to what is kept of it
+Evaluate = Callable[[Any, Path | None], Any]
 Show = Callable[["Status"], None]
 
 
@@ -90,7 +91,7 @@ def do_points(
     *,
     jobs: int | None = None,
     data_dir: Path | None = None,
-    evaluate: str = EVALUATE,
+    evaluate: str | None = None,
     show: Show | None = None,
 ) -> None:
     """Do the points of a queue that are not done yet; those that others work on are waited for.
@@ -102,8 +103,8 @@ def do_points(
         folder: Where ``workers.log`` goes.
         jobs: Processes; None is one per core. One works in this process.
         data_dir: Folder of the data sets.
-        evaluate: ``module:function`` that every process calls with an experiment and ``data_dir`` to get a
-            `Row`.
+        evaluate: ``module:function`` that every process calls with an experiment (of a comparison, a
+            `neurosim.study.compare.plan.Task`) and ``data_dir`` to get a row; None: that of the study's kind.
         show: Called now and then with how far it is.
 
     Raises:
@@ -140,7 +141,7 @@ def work(
     config: StudyConfig,
     *,
     data_dir: Path | None = None,
-    evaluate: str = EVALUATE,
+    evaluate: str | None = None,
     after: Callable[[], object] = lambda: None,
 ) -> int:
     """Do waiting points until none waits.
@@ -158,14 +159,13 @@ def work(
     Returns:
         How many points were done.
     """
-    module, _, name = evaluate.partition(":")
+    module, _, name = (evaluate or (EVALUATE_FIT if config.compare else EVALUATE)).partition(":")
     function: Evaluate = getattr(import_module(module), name)
-    base, n = config.experiment, 0
+    n = 0
     while (task := queue.take()) is not None:
         try:
             with queue.alive(task):
-                design = propose(config.search, queue.study, task.trial_id) if config.search else {}
-                row = function(at(base, {**task.overrides, **design}), data_dir)
+                row = function(_subject(config, queue, task), data_dir)
                 values = judge(config.search, queue.study, task.trial_id, row) if config.search else None
         except (DataNotFoundError, MissingExtraError) as why:
             if not n:
@@ -186,7 +186,15 @@ def work(
     return n
 
 
-def join(config: StudyConfig, url: str, *, data_dir: Path | None = None, evaluate: str = EVALUATE) -> int:
+def _subject(config: StudyConfig, queue: Queue, task: Task) -> Any:
+    """What a point is evaluated on."""
+    if config.compare:
+        return task_of(config.compare, config.experiment, task.overrides, queue.trials())
+    design = propose(config.search, queue.study, task.trial_id) if config.search else {}
+    return at(config.experiment, {**task.overrides, **design})
+
+
+def join(config: StudyConfig, url: str, *, data_dir: Path | None = None, evaluate: str | None = None) -> int:
     """Work on a study that somebody else has started, until none of its points waits.
 
     Returns:
@@ -195,9 +203,17 @@ def join(config: StudyConfig, url: str, *, data_dir: Path | None = None, evaluat
     Raises:
         ExperimentError: If there is no such study.
     """
-    queue = join_study(url, config)
-    queue.start = os.getpid() * GOLDEN % 1  # anywhere: it decides only who does which point
-    return work(queue, config, data_dir=data_dir, evaluate=evaluate)
+    n = 0
+    for stage in config.stages:
+        try:
+            queue = join_study(url, stage)
+        except ExperimentError:
+            if stage is config.stages[0]:
+                raise
+            break  # the trials are not over yet
+        queue.start = os.getpid() * GOLDEN % 1  # anywhere: it decides only who does which point
+        n += work(queue, stage, data_dir=data_dir, evaluate=evaluate)
+    return n
 
 
 class _Watch:
@@ -318,8 +334,8 @@ class _Team:
 def _fail_deadly(queue: Queue, deaths: Mapping[str, int]) -> None:
     """Let a point fail that every process dies of, as one for which the memory is too small."""
     for key in [key for key, n in deaths.items() if n >= MAX_DEATHS]:
-        trial = queue.points()[key]
-        if trial.state == TrialState.WAITING and (task := queue.claim(trial)):
+        trial = queue.points().get(key)
+        if trial and trial.state == TrialState.WAITING and (task := queue.claim(trial)):
             queue.failed(task, f"its process died {deaths[key]} times: killed, or out of memory?")
 
 

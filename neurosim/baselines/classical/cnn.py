@@ -69,6 +69,7 @@ class CnnSvm(Cnn):
 
     name = "cnn_svm"
     Config: ClassVar[type[BaselineConfig]] = CnnSvmConfig
+    tuned = (("training.learning_rate", 0.0003, 0.01), ("training.weight_decay", 0.001, 0.1))
     facts = Facts(
         title="convolutional network, support-vector head",
         paper=Cnn.facts.paper,

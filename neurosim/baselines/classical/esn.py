@@ -37,6 +37,7 @@ class Esn(Baseline):
 
     name = "esn"
     Config: ClassVar[type[BaselineConfig]] = EsnConfig
+    tuned = (("spectral_radius", 0.3, 1.5), ("leak", 0.03, 1.0), ("input_scaling", 0.02, 1.0))
     kind = "sequence"
     facts = Facts(
         title="echo state network: a random reservoir of rates",

@@ -27,6 +27,7 @@ class Knn(Baseline):
 
     name = "knn"
     Config: ClassVar[type[BaselineConfig]] = KnnConfig
+    tuned = (("k", 1, 30),)
     facts = Facts(
         title="nearest neighbours",
         paper="the classical floor that learns nothing and keeps everything",

@@ -31,6 +31,7 @@ class Logistic(Baseline):
 
     name = "logistic"
     Config: ClassVar[type[BaselineConfig]] = LogisticConfig
+    tuned = (("weight_decay", 1e-05, 0.1),)
     facts = Facts(
         title="softmax regression on counts",
         paper="the classical floor: what the inputs say without any hidden layer",

@@ -47,6 +47,7 @@ class HybridCnn(Hybrid):
 
     name = "hybrid_cnn"
     Config: ClassVar[type[BaselineConfig]] = HybridCnnConfig
+    tuned = (("training.max_learning_rate", 0.0005, 0.01),)
     facts = Facts(
         title="CNN with a 4-qubit circuit on 16 amplitudes, against its CNN under one recipe",
         paper="Shahzad, Hybrid Quantum-Classical Model for Image Classification, 2025",

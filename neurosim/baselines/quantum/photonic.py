@@ -147,6 +147,7 @@ class Photonic(NetworkBaseline):
 
     name = "photonic"
     Config: ClassVar[type[BaselineConfig]] = PhotonicConfig
+    tuned = (("training.learning_rate", 0.005, 0.1),)
     facts = Facts(
         title="photons in interferometers: the Perceval challenge's starter and a trained one",
         paper="Notton et al., Establishing baselines for photonic quantum machine learning: insights from an "

@@ -297,6 +297,7 @@ class QuantumCreep(NetworkBaseline):
 
     name = "quantum_creep"
     Config: ClassVar[type[BaselineConfig]] = QuantumCreepConfig
+    tuned = (("training.learning_rate", 0.0002, 0.005),)
     kind = "image"
     facts = Facts(
         title="linear network whose layers become quantum ones, levels 0, 1, 2",

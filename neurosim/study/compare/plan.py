@@ -1,0 +1,205 @@
+"""The fits of a comparison: trials that choose every model's settings, and then those that are tested."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from optuna import create_study, create_trial
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.samplers import TPESampler
+from optuna.trial import FrozenTrial, TrialState
+
+from neurosim import rng
+from neurosim.baselines import baseline_class
+from neurosim.config import fingerprint
+from neurosim.experiment import Experiment
+from neurosim.study.compare.config import LIQUID, CompareConfig, Inputs, Space, Variant
+from neurosim.study.points import DesignPoint
+from neurosim.study.search import Knob
+
+LIQUID_SPACE = {
+    "reservoir.beta": Knob(low=0.5, high=0.95),
+    "reservoir.homeostasis.rate_target": Knob(low=3.0, high=20.0, scale="log"),
+}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One model trained once.
+
+    Attributes:
+        contestant: What stands in the table.
+        model: Model of the study.
+        baseline: Its baseline, or ``liquid``.
+        inputs: What it reads.
+        seed: Seed; of the liquid, number of the chip.
+        set: Values of its config.
+        variant: What stands in a hybrid's circuit's place; None: it is no hybrid.
+        reference: Whether it is a network that others are matched with.
+        n_train: Training recordings; None: all.
+        trial: Number of the trial, which is never tested; None: the fit is tested.
+        whole: Whether all that a contestant has is measured, or its accuracy alone.
+    """
+
+    contestant: str
+    model: str
+    baseline: str
+    inputs: Inputs
+    seed: int
+    set: Mapping[str, Any] = field(default_factory=dict)
+    variant: Variant | None = None
+    reference: bool = False
+    n_train: int | None = None
+    trial: int | None = None
+    whole: bool = True
+
+    def point(self, number: int) -> DesignPoint:
+        """The fit as a point of a study."""
+        data = asdict(self)
+        shown = {name: data[name] for name in ("contestant", "seed", "n_train", "trial")}
+        return DesignPoint(number, fingerprint(data)[:16], shown, data)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker is to do.
+
+    Attributes:
+        experiment: The base experiment.
+        compare: The comparison.
+        fit: The model.
+    """
+
+    experiment: Experiment
+    compare: CompareConfig
+    fit: Fit
+
+
+def task_of(
+    config: CompareConfig, base: Experiment, data: Mapping[str, Any], before: Sequence[FrozenTrial]
+) -> Task:
+    """The task of a point; of a trial, with the settings that are proposed after all trials ``before``."""
+    fit = Fit(**data)
+    if fit.trial:
+        proposed = proposal(fit, space(config, fit.model, base), before, seed=config.sampler_seed)
+        fit = replace(fit, set={**fit.set, **proposed})
+    return Task(base, config, fit)
+
+
+def trials(config: CompareConfig) -> list[Fit]:
+    """The trials of all models, the first ones of all before the second ones."""
+    if config.n_trials == 1:
+        return []
+    first = config.seeds[0]
+    return [
+        replace(fit, seed=first, trial=number, n_train=config.trial_recordings, whole=False)
+        for number in range(config.n_trials)
+        for fit in (_fit(config, name) for name in config.models)
+    ]
+
+
+def finals(config: CompareConfig, chosen: Mapping[str, Mapping[str, Any]]) -> list[Fit]:
+    """The fits that are tested.
+
+    Args:
+        config: The comparison.
+        chosen: What the trials chose for every model.
+    """
+
+    def contestants() -> Iterator[Fit]:
+        for name in config.models:
+            fit = _fit(config, name)
+            fit = replace(fit, set={**fit.set, **chosen.get(name, {})})
+            yield fit
+            if fit.variant is not None:
+                own = config.of(name).variants
+                others = [v for v in (config.variants if own is None else own) if v != "full"]
+                yield from (replace(fit, contestant=f"{name}, {v}", variant=v) for v in others)
+        for name in config.references:
+            fit = _fit(config, name)
+            for sizes in config.reference_settings(name):
+                shown = ", ".join(str(value) for value in sizes.values())
+                yield replace(
+                    fit,
+                    contestant=f"{name} {shown}",
+                    set={**fit.set, **chosen.get(name, {}), **sizes},
+                    reference=True,
+                )
+
+    whole = list(contestants())
+    curve = [
+        replace(fit, n_train=size, whole=False)
+        for fit in whole
+        if not fit.reference and fit.variant in (None, "full")
+        for size in config.sizes
+    ]
+    return [replace(fit, seed=seed) for fit in [*whole, *curve] for seed in config.seeds]
+
+
+def space(config: CompareConfig, name: str, base: Experiment) -> Space:
+    """What is searched for a model."""
+    special, baseline = config.of(name), config.baseline(name)
+    if special.space is not None:
+        return special.space
+    if baseline == LIQUID:
+        homeostasis = base.reservoir.homeostasis is not None
+        return {key: knob for key, knob in LIQUID_SPACE.items() if homeostasis or "homeostasis" not in key}
+    return {
+        key: Knob(low=low, high=high, scale="log")
+        for key, low, high in baseline_class(baseline).tuned
+        if key not in special.set
+    }
+
+
+def proposal(fit: Fit, knobs: Space, before: Sequence[FrozenTrial], *, seed: int) -> dict[str, Any]:
+    """Values of a trial's space that Optuna's TPE proposes.
+
+    It draws at random until ten trials of the model are done, the same values whoever asks and whenever.
+
+    Args:
+        fit: The trial.
+        knobs: The model's space.
+        before: Trials of the study so far.
+        seed: Seed of the comparison's trials.
+
+    Source: J. Bergstra et al., NeurIPS 24 (2011) 2546, as in Optuna.
+    """
+    if not knobs:
+        return {}
+    kinds = {key: _distribution(knob) for key, knob in knobs.items()}
+    own = rng.key(seed, f"study/compare/{fit.model}/{fit.trial}") % 2**32
+    study = create_study(direction="maximize", sampler=TPESampler(seed=own))
+    for trial in before:
+        if trial.state != TrialState.COMPLETE or trial.user_attrs["point"]["set"]["model"] != fit.model:
+            continue
+        row = trial.user_attrs["row"]
+        if knobs.keys() <= row["set"].keys():
+            tried = {key: row["set"][key] for key in knobs}
+            study.add_trial(create_trial(params=tried, distributions=kinds, value=row["accuracy"]))
+    return dict(study.ask(kinds).params)
+
+
+def _fit(config: CompareConfig, name: str) -> Fit:
+    special, baseline = config.of(name), config.baseline(name)
+    inputs, hybrid = special.inputs, False
+    if baseline == LIQUID:
+        inputs = "events"
+    else:
+        found = baseline_class(baseline)
+        hybrid = "quantum" in found.Config.model_fields
+        inputs = inputs or ("events" if found().kind == "sequence" else config.inputs)
+    return Fit(name, name, baseline, inputs, 0, dict(special.set), "full" if hybrid else None)
+
+
+def _distribution(knob: Any) -> BaseDistribution:
+    if not isinstance(knob, Knob):
+        return CategoricalDistribution(knob)
+    log = knob.scale == "log"
+    if isinstance(knob.low, int) and isinstance(knob.high, int):
+        return IntDistribution(knob.low, knob.high, log=log, step=int(knob.step or 1))
+    return FloatDistribution(knob.low, knob.high, log=log, step=knob.step)
