@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from scipy.ndimage import gaussian_gradient_magnitude
 
 from neurosim.baselines import BASELINES, baseline_class, make_baseline
 from neurosim.cards import shipped_folder
-from neurosim.errors import BaselineError, ExperimentError
+from neurosim.errors import BaselineError, ExperimentError, MissingExtraError
 from neurosim.events import idx
 from neurosim.events.types import Binned, Sensor
 from neurosim.study.compare import evaluate as fits
+from neurosim.study.compare.check import check
 from neurosim.study.compare.collect import Done, choose
 from neurosim.study.compare.page import write_page
 from neurosim.study.compare.plan import Fit, Task, finals, proposal, space, task_of, trials
@@ -97,6 +99,47 @@ def test_what_is_refused(toml: Path, override: str, message: str) -> None:
     with pytest.raises(ExperimentError) as why:
         load_study(toml, [override])
     assert message in str(why.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("compare.model.mlp.set.hiden=[3]", "compare, mlp: baseline mlp: hiden: unknown key"),
+        ("compare.model.mlp.set.hidden.width=3", "compare, mlp: baseline mlp: hidden"),
+        ("compare.model.mlp.set.hidden=[-1]", "compare, mlp: baseline mlp: hidden"),
+        ("compare.model.cnn.set.channels=[0,4]", "compare, cnn: baseline cnn: channels"),
+        ("compare.model.mlp.space.hiden=[3,4]", "compare.model.mlp.space: no value fits:"),
+        ("compare.model.mlp.space.training.epochs=[-1,0]", "training.epochs"),
+        ("compare.model.liquid.set.reservoir.betta=0.5", "reservoir.betta: unknown key"),
+        ("compare.training.epoch=3", "training.epoch: unknown key"),
+        ("compare.references.hqnn_parallel.angles=[4]", "references.hqnn_parallel: a hybrid is no plain"),
+        ("compare.references.mlp={hiden=[4]}", "compare, mlp 4: baseline mlp: hiden"),
+        ("compare.model.gru={inputs='states'}", "it reads sequences, and states of a liquid are vectors"),
+    ],
+)
+def test_what_is_refused_before_anything_is_fitted(
+    toml: Path, tmp_path: Path, override: str, message: str
+) -> None:
+    models = "compare.models=['liquid','logistic','mlp','hqnn_parallel','gru','cnn']"
+    with pytest.raises(ExperimentError) as why:
+        compared(load_study(toml, [models, override]), tmp_path / "run", "fake_fits:never")
+    assert message in str(why.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_end_of_a_space_may_fail(toml: Path, tmp_path: Path) -> None:
+    models = "compare.models=['logistic','mlp']"
+    study = load_study(toml, [models, "compare.model.mlp.space.training.epochs=[-1,4]"])
+    assert study.compare
+    check(study.compare, study.base)
+
+
+def test_a_missing_package_is_said_at_once(
+    toml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "reservoirpy.nodes", None)
+    with pytest.raises(MissingExtraError, match="ReservoirPy"):
+        compared(load_study(toml, ["compare.models=['mlp','logistic','esn']"]), tmp_path)
 
 
 def test_every_model_has_as_many_trials_on_the_validation_part(small: StudyConfig) -> None:

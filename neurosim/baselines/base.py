@@ -194,6 +194,13 @@ class Baseline(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]
         labels: Array = self.classes_[probabilities.argmax(1)]
         return labels
 
+    def require(self) -> Any:
+        """Import what `fit` needs beyond the package's own dependencies.
+
+        Raises:
+            MissingExtraError: If it is not installed.
+        """
+
     def _samples(self, X: Any) -> Array:
         return samples(X, self.kind, self.name)
 

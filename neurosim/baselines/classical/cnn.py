@@ -1,6 +1,6 @@
 """Convolutional networks with a softmax head, and the same with a support-vector head."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 from torch import nn
@@ -21,7 +21,7 @@ class CnnConfig(NetworkConfig):
     """
 
     training: TrainingConfig = RECIPE
-    channels: tuple[int, int] = Field((32, 64), strict=False)
+    channels: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = Field((32, 64), strict=False)
     hidden: int = Field(1024, ge=1)
     dropout: float = Field(0.5, ge=0, lt=1)
 

@@ -50,15 +50,23 @@ class Esn(Baseline):
         "counted as parameters",
     )
 
-    def _reservoir(self) -> Any:
+    def require(self) -> Any:
+        """ReservoirPy's reservoir.
+
+        Raises:
+            MissingExtraError: If it is not installed.
+        """
         try:
             from reservoirpy.nodes import Reservoir
         except ImportError as why:
             raise MissingExtraError(
                 f"ReservoirPy cannot be imported ({why}); pip install 'neurosim-codesign[esn]'"
             ) from None
+        return Reservoir
+
+    def _reservoir(self) -> Any:
         c = self.settings
-        return Reservoir(
+        return self.require()(
             c.units,
             sr=c.spectral_radius,
             lr=c.leak,

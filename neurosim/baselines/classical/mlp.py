@@ -1,7 +1,7 @@
 """Multi-layer perceptron."""
 
 import math
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 from torch import nn
@@ -19,7 +19,7 @@ class MlpConfig(NetworkConfig):
     """
 
     training: TrainingConfig = TrainingConfig(epochs=20, batch_size=128, schedule="cosine")
-    hidden: tuple[int, ...] = Field((256,), strict=False)
+    hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field((256,), strict=False)
     dropout: float = Field(0.2, ge=0, lt=1)
 
 

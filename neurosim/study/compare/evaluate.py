@@ -225,9 +225,10 @@ def settings(fit: Fit, compare: CompareConfig) -> dict[str, Any]:
     default = found.Config().model_dump()
     for key, value in fit.set.items():
         *tables, last = key.split(".")
-        place, known = config, default
+        place: dict[str, Any] = config
+        known: Any = default
         for table in tables:
-            place, known = place.setdefault(table, {}), known.get(table, {})
+            place, known = place.setdefault(table, {}), known.get(table) if isinstance(known, dict) else None
         listed = isinstance(known, dict) and isinstance(known.get(last), tuple | list)
         place[last] = [value] if listed and not isinstance(value, tuple | list) else value
     if fit.variant is not None:

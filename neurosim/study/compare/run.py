@@ -6,6 +6,7 @@ from pathlib import Path
 
 from neurosim.errors import ExperimentError
 from neurosim.store import write_text
+from neurosim.study.compare.check import check
 from neurosim.study.compare.collect import Done, choose, collect
 from neurosim.study.compare.page import write_page
 from neurosim.study.compare.plan import Fit, finals, trials
@@ -42,13 +43,15 @@ def run_compare(
         say: Called with a line when a stage begins.
 
     Raises:
-        ExperimentError: If the study asks something else.
+        ExperimentError: If the study asks something else, or a model of it cannot be made.
+        MissingExtraError: If a model needs a package that is not installed.
     """
     compare = config.compare
     if compare is None:
         raise ExperimentError(
             f"study '{config.name}' has no [compare]; add it, or run: neurosim {config.kind} STUDY.toml"
         )
+    check(compare, config.experiment)
     folder.mkdir(parents=True, exist_ok=True)
     url = storage or folder_url(folder)
     tried: list[Done] = []
