@@ -236,6 +236,7 @@ def test_no_warning_where_there_is_none():
 
 def test_why_a_contestant_failed(pages):
     comparison, page = pages("all")
+    assert "lstm: BaselineError: loss is not finite <at epoch 3>" in shown(comparison)
     assert ["lstm", comparison.failed["lstm"]] in Page(page).rows
     assert "&lt;at epoch 3&gt;" in page
 

@@ -42,7 +42,8 @@ def show(comparison: Comparison, console: Console) -> None:
             table.add_row(*(Text(below.join(cell)) for cell in _cells(comparison, one)))
         table.add_section()
     notes = (Text(f"Warning: {warning}", style="bold yellow") for warning in text.warnings(comparison))
-    console.print(table, Text(" ".join(text.headline(comparison))), *notes, sep="\n")
+    reasons = (Text(f"{name}: {why}", style="red") for name, why in comparison.failed.items())
+    console.print(table, Text(" ".join(text.headline(comparison))), *notes, *reasons, sep="\n")
 
 
 def _cells(comparison: Comparison, one: Contestant) -> list[list[str]]:
