@@ -195,6 +195,14 @@ def test_proposals_are_in_the_space_and_the_same_whoever_asks(small: StudyConfig
     assert liquid.keys() == {"reservoir.beta", "reservoir.homeostasis.rate_target"}
 
 
+def test_what_is_set_is_not_searched_by_default(toml: Path) -> None:
+    fixed = ["compare.model.liquid.set.reservoir.beta=0.7", "compare.model.logistic.set.weight_decay=0.01"]
+    config = load_study(toml, fixed)
+    assert config.compare
+    assert space(config.compare, "liquid", config.base).keys() == {"reservoir.homeostasis.rate_target"}
+    assert not space(config.compare, "logistic", config.base)
+
+
 def test_of_equal_trials_the_first_is_chosen() -> None:
     def done(trial: int, accuracy: float | None) -> Done:
         row = None if accuracy is None else {"accuracy": accuracy, "set": {"k": trial}}
@@ -371,8 +379,9 @@ def test_the_same_command_adds_only_what_is_missing(toml: Path, tmp_path: Path) 
         one.accuracy.per_chip for one in before.contestants
     ]
     assert len(more.contestants[0].accuracy.per_chip) == 3
-    with pytest.raises(ExperimentError, match="is another one"):
-        compared(load_study(toml, ["data.test.n=50"]), tmp_path)
+    for change in ("data.test.n=50", "compare.training.epochs=2"):
+        with pytest.raises(ExperimentError, match="its base experiment, training or robustness differs"):
+            compared(load_study(toml, [change]), tmp_path)
     assert json.loads((tmp_path / "result.json").read_text()) == json.loads(json.dumps(more.to_json()))
 
 
@@ -381,6 +390,40 @@ def test_another_choice_of_settings_makes_other_fits(toml: Path, tmp_path: Path)
     more = compared(load_study(toml, ["compare.n_trials=6"]), tmp_path)
     assert (more.waiting, more.n_trials) == (0, 6)
     assert {len(one.trials) for one in more.contestants if one.curve} == {6}
+
+
+def test_another_space_makes_other_trials(toml: Path, tmp_path: Path) -> None:
+    def rates(*overrides: str) -> list[list[float]]:
+        result = compared(load_study(toml, overrides), tmp_path)
+        tried = {
+            one.name: [s.get("training.learning_rate", 0.0) for s, _ in one.trials]
+            for one in result.contestants
+        }
+        return [tried["mlp"], tried["hqnn_parallel"]]
+
+    narrow = "compare.model.mlp.space.training.learning_rate={low=0.01,high=0.02}"
+    (wide, hybrid), (mlp, same) = rates(), rates(narrow)
+    assert wide[0] == mlp[0] == 0.0
+    assert max(wide) < min(mlp[1:])
+    assert hybrid == same
+    seeded, _ = rates(narrow, "compare.sampler_seed=1")
+    assert not {*mlp[1:]} & {*seeded[1:]}
+    twelve, _ = rates(narrow, "compare.n_trials=12")  # the last ones know the others, but not the wide ones
+    assert len(twelve) == 12
+    assert min(twelve[1:]) >= 0.01
+
+
+def test_sizes_above_all_recordings_are_no_part_of_the_curve(toml: Path, tmp_path: Path) -> None:
+    result = compared(load_study(toml, ["compare.sizes=[30,1000,5000]"]), tmp_path)
+    assert [n for n, _ in result.contestants[0].curve] == [30, 1000]
+
+
+def test_interrupted_trials_leave_what_was_tested_before(toml: Path, tmp_path: Path) -> None:
+    compared(load_study(toml), tmp_path)
+    before = (tmp_path / "result.json").read_text()
+    with pytest.raises(KeyboardInterrupt):
+        compared(load_study(toml, ["compare.n_trials=5"]), tmp_path, "fake_fits:interrupted")
+    assert (tmp_path / "result.json").read_text() == before
 
 
 def test_an_interrupted_comparison_keeps_what_is_done(small: StudyConfig, tmp_path: Path) -> None:

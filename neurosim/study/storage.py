@@ -157,7 +157,8 @@ def open_study(
     if config.compare:  # another choice of settings makes other fits
         queue.wanted, lost = frozenset(point.key for point in points), set()
     if there != base or lost:
-        what = f"{len(lost)} of its points are not in this one" if lost else "its base experiment differs"
+        shared = "base experiment, training or robustness" if config.compare else "base experiment"
+        what = f"{len(lost)} of its points are not in this one" if lost else f"its {shared} differs"
         raise ExperimentError(
             f"study '{config.name}' is in {_shown(url)} already and is another one ({what}); a study may "
             "only get more values or points: name another folder by --out, or another study by --set name=..."
@@ -179,7 +180,8 @@ def join_study(url: str, config: StudyConfig) -> "Queue":
         study = optuna.load_study(study_name=config.name, storage=storage)
     except KeyError:
         raise ExperimentError(
-            f"no study '{config.name}' in {_shown(url)}; start it with: neurosim sweep FILE --storage URL"
+            f"no study '{config.name}' in {_shown(url)}; "
+            f"start it with: neurosim {config.kind} FILE --storage URL"
         ) from None
     if study.user_attrs.get("base") != _base_fingerprint(config):
         raise ExperimentError(

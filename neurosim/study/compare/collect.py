@@ -116,7 +116,7 @@ def _contestant(
         sizes = sorted({one.fit.n_train for one in fits if one.fit.contestant == name and one.fit.n_train})
         for size in sizes:
             some = [o.row for o in fits if o.row and o.fit.contestant == name and o.fit.n_train == size]
-            if some:
+            if some and some[0]["n_train"] < first["n_train"]:  # else there are no more recordings than all
                 curve.append((some[0]["n_train"], _interval(some)))
         curve.append((first["n_train"], _interval(rows)))
     n_robust = min(n_robust, first["n_test"])

@@ -43,6 +43,8 @@ class Fit:
         reference: Whether it is a network that others are matched with.
         n_train: Training recordings; None: all.
         trial: Number of the trial, which is never tested; None: the fit is tested.
+        search: Of a trial that is proposed, what the study says of the search, so that another space or seed
+            makes other trials.
         whole: Whether all that a contestant has is measured, or its accuracy alone.
     """
 
@@ -56,11 +58,14 @@ class Fit:
     reference: bool = False
     n_train: int | None = None
     trial: int | None = None
+    search: str = ""
     whole: bool = True
 
     def point(self, number: int) -> DesignPoint:
         """The fit as a point of a study."""
         data = asdict(self)
+        if not self.search:  # keys of all other fits are those that stores had before there were searches
+            del data["search"]
         shown = {name: data[name] for name in ("contestant", "seed", "n_train", "trial")}
         return DesignPoint(number, fingerprint(data)[:16], shown, data)
 
@@ -86,7 +91,8 @@ def task_of(
     """The task of a point; of a trial, with the settings that are proposed after all trials ``before``."""
     fit = Fit(**data)
     if fit.trial:
-        proposed = proposal(fit, space(config, fit.model, base), before, seed=config.sampler_seed)
+        knobs = space(config, fit.model, base)
+        proposed = proposal(fit, knobs, _equals(fit, before), seed=config.sampler_seed)
         fit = replace(fit, set={**fit.set, **proposed})
     return Task(base, config, fit)
 
@@ -95,11 +101,14 @@ def trials(config: CompareConfig) -> list[Fit]:
     """The trials of all models, the first ones of all before the second ones."""
     if config.n_trials == 1:
         return []
-    first = config.seeds[0]
+    first = [
+        replace(_fit(config, name), seed=config.seeds[0], n_train=config.trial_recordings, whole=False)
+        for name in config.models
+    ]
     return [
-        replace(fit, seed=first, trial=number, n_train=config.trial_recordings, whole=False)
+        replace(fit, trial=number, search=_search(config, fit.model) if number else "")
         for number in range(config.n_trials)
-        for fit in (_fit(config, name) for name in config.models)
+        for fit in first
     ]
 
 
@@ -148,12 +157,11 @@ def space(config: CompareConfig, name: str, base: Experiment) -> Space:
         return special.space
     if baseline == LIQUID:
         homeostasis = base.reservoir.homeostasis is not None
-        return {key: knob for key, knob in LIQUID_SPACE.items() if homeostasis or "homeostasis" not in key}
-    return {
-        key: Knob(low=low, high=high, scale="log")
-        for key, low, high in baseline_class(baseline).tuned
-        if key not in special.set
-    }
+        found = {key: knob for key, knob in LIQUID_SPACE.items() if homeostasis or "homeostasis" not in key}
+    else:
+        tuned = baseline_class(baseline).tuned
+        found = {key: Knob(low=low, high=high, scale="log") for key, low, high in tuned}
+    return {key: knob for key, knob in found.items() if key not in special.set}
 
 
 def proposal(fit: Fit, knobs: Space, before: Sequence[FrozenTrial], *, seed: int) -> dict[str, Any]:
@@ -164,7 +172,7 @@ def proposal(fit: Fit, knobs: Space, before: Sequence[FrozenTrial], *, seed: int
     Args:
         fit: The trial.
         knobs: The model's space.
-        before: Trials of the study so far.
+        before: Earlier trials of the model, in the same space.
         seed: Seed of the comparison's trials.
 
     Source: J. Bergstra et al., NeurIPS 24 (2011) 2546, as in Optuna.
@@ -175,13 +183,27 @@ def proposal(fit: Fit, knobs: Space, before: Sequence[FrozenTrial], *, seed: int
     own = rng.key(seed, f"study/compare/{fit.model}/{fit.trial}") % 2**32
     study = create_study(direction="maximize", sampler=TPESampler(seed=own))
     for trial in before:
-        if trial.state != TrialState.COMPLETE or trial.user_attrs["point"]["set"]["model"] != fit.model:
-            continue
         row = trial.user_attrs["row"]
         if knobs.keys() <= row["set"].keys():
             tried = {key: row["set"][key] for key in knobs}
             study.add_trial(create_trial(params=tried, distributions=kinds, value=row["accuracy"]))
     return dict(study.ask(kinds).params)
+
+
+def _search(config: CompareConfig, name: str) -> str:
+    space = config.model_dump(mode="json")["model"].get(name, {}).get("space")
+    return "" if space is None and not config.sampler_seed else fingerprint(space, config.sampler_seed)[:16]
+
+
+def _equals(fit: Fit, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Trials that are done and differ from ``fit`` in their number only."""
+    alike = replace(fit, trial=None)
+    return [
+        trial
+        for trial in trials
+        if trial.state == TrialState.COMPLETE
+        and replace(Fit(**trial.user_attrs["point"]["set"]), trial=None) == alike
+    ]
 
 
 def _fit(config: CompareConfig, name: str) -> Fit:

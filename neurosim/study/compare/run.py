@@ -71,8 +71,8 @@ def run_compare(
             do(config.stages[0], planned, tried, f"{len(planned)} trials choose the settings")
         planned = finals(compare, choose(tried))
         do(config, planned, tested, f"{len(planned)} fits are tested")
-    finally:
-        if tried or tested:  # what is done is written even if the rest is not
+    finally:  # what is done is written even if the rest is not, but no trials over what was tested before
+        if tested or (tried and not (folder / "result.json").exists()):
             result = collect(config, tried, tested)
             write(result, folder)
     return result
@@ -91,8 +91,8 @@ def _done(queue: Queue, fits: Sequence[Fit]) -> list[Done]:
     found = queue.points()
     done = []
     for fit in fits:
-        trial = found[fit.point(0).key]
-        saved = trial.user_attrs
-        row = saved["row"] if STATES[trial.state] == "done" else None
+        trial = found.get(fit.point(0).key)  # none where a process has just died on it
+        saved = trial.user_attrs if trial else {}
+        row = saved["row"] if trial and STATES[trial.state] == "done" else None
         done.append(Done(fit, row, saved.get("error")))
     return done
