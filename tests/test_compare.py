@@ -27,6 +27,7 @@ from neurosim.study.compare.results import Comparison
 from neurosim.study.compare.run import FILES, run_compare
 from neurosim.study.compare.statistics import corrected, paired
 from neurosim.study.config import StudyConfig, load_study
+from neurosim.study.points import at
 from neurosim.study.storage import folder_url
 from neurosim.study.worker import join
 
@@ -370,6 +371,29 @@ def test_a_comparison_leaves_its_files(small: StudyConfig, tmp_path: Path) -> No
     assert hybrid.robustness["PGD 0.1"].mean == 0.25
 
 
+def test_a_head_on_the_liquid_is_no_plain_network_for_others(toml: Path, tmp_path: Path) -> None:
+    text = STUDY.replace('"mlp", "hqnn_parallel"]', '"mlp", "hqnn_parallel", "head", "q_head"]')
+    states = 'inputs = "states"'
+    heads = f'[compare.model.head]\nbaseline = "mlp"\n{states}\n[compare.model.q_head]\n{states}\n'
+    toml.write_text(f'{text}{heads}baseline = "hqnn_parallel"\n')
+    by_name = {one.name: one for one in compared(load_study(toml), tmp_path).contestants}
+    assert by_name["head"].validation_accuracy >= by_name["mlp"].validation_accuracy
+    rivals = {
+        name: one.same_operations.other for name, one in by_name.items() if one.same_operations is not None
+    }
+    assert rivals.pop("q_head") == rivals.pop("q_head, deleted") == "head"
+    assert "head" not in rivals.values()
+    assert rivals["hqnn_parallel"] == "mlp"
+
+
+def test_another_liquid_on_the_same_recordings_is_another_one(small: StudyConfig) -> None:
+    first = fits._load(small.base, None)
+    other = at(small.base, {"reservoir.n_patches": 2})
+    second = fits._load(other, None)
+    assert second.prepared is first.prepared
+    assert second.experiment == other
+
+
 def test_the_same_command_adds_only_what_is_missing(toml: Path, tmp_path: Path) -> None:
     before = compared(load_study(toml), tmp_path)
     again = compared(load_study(toml), tmp_path, "fake_fits:never")
@@ -543,4 +567,12 @@ def test_a_network_on_liquid_states_pays_for_the_liquid(toml: Path) -> None:
     assert "rram_40nm_256kb" in row["costs"][0]["platform"]
     assert "liquid" in row["costs"][0]["energy"]
     assert "liquid" not in plain["costs"][0]["energy"]
+    liquid = fits.evaluate(task(config, "liquid"))
+    driven = liquid["operations"] - (liquid["n_parameters"] - 10)  # parameters are weights and 10 biases
+    macs = row["costs"][0]["energy"]["classical"] / 1.55e-12
+    assert row["operations"] == pytest.approx(driven + macs)
+    assert driven > 1000
+    assert [cost["which"] for cost in liquid["costs"]] == ["macro", "digital"]
+    energy = liquid["costs"][1]["energy"]
+    assert energy["projection_mac"] == pytest.approx((liquid["n_parameters"] - 10) * 1.55e-12)
     assert "input noise 0.3" in row["robustness"]

@@ -189,8 +189,7 @@ def test_no_shots_are_refused(count):
 
 def test_photons_that_nobody_counted_are_refused():
     with pytest.raises(BaselineError, match=r"operations\.photons is 0; say how many"):
-        hardware_costs(PARALLEL, photonic=True)
-    assert hardware_costs(Operations(7), photonic=True) == hardware_costs(Operations(7))
+        quantum_time(PHOTONIC, PARALLEL)
 
 
 @pytest.mark.parametrize(("model", "photons"), [("qnn", 5), ("starter", 2)])

@@ -41,9 +41,7 @@ class HardwareCost:
     latency: dict[str, float]
 
 
-def hardware_costs(
-    operations: "Operations", *, photonic: bool = False, shots: int = 1024
-) -> tuple[HardwareCost, ...]:
+def hardware_costs(operations: "Operations", *, shots: int = 1024) -> tuple[HardwareCost, ...]:
     """A classical network on a digital chip; a hybrid on it and an optimistic, then a realistic processor.
 
         E_classical = macs (energy_mac + energy_weight)          as `digital_cost` counts a projection
@@ -51,12 +49,11 @@ def hardware_costs(
 
     Args:
         operations: Work of one inference.
-        photonic: Whether its circuits are of photons, which ``operations.photons`` says by itself.
         shots: Measurements per circuit where the operations have none: exact expectations, which no device
             gives.
 
     Raises:
-        BaselineError: If there are no shots, or the number of photons is not known.
+        BaselineError: If ``shots`` is below 1.
 
     Assumes: the parts follow each other. The chip's card knows no rate: a classical network's latency is
         empty and a hybrid's is that of its circuits. The power of the quantum processor is charged for as
@@ -70,7 +67,7 @@ def hardware_costs(
     latency = {"classical": chip.latency["total"]} if chip.latency else {}
     if not operations.circuits:
         return (HardwareCost("digital", platform.name, _with_total(energy), _with_total(latency)),)
-    technology = "photonic" if photonic or operations.photons else "transmon"
+    technology = "photonic" if operations.photons else "transmon"
     whichs: tuple[Literal["optimistic", "realistic"], ...] = ("optimistic", "realistic")
     costs = []
     for which in whichs:
@@ -103,7 +100,7 @@ def quantum_time(card: QpuCard, operations: "Operations", shots: int = 1024) -> 
         shots: Measurements per circuit where the operations have none.
 
     Raises:
-        BaselineError: As `hardware_costs`.
+        BaselineError: If ``shots`` is below 1, or the card is of photons and the operations are not.
 
     Assumes: one job; every circuit as deep as the deepest, with the mean number of gates. A step with a
         two-qubit gate takes that gate's time and holds no other as long as there are steps; a step without

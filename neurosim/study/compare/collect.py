@@ -67,7 +67,13 @@ def collect(config: "StudyConfig", trials: Sequence[Done], fits: Sequence[Done])
 
     def matched(size: Callable[[Contestant], float]) -> Callable[[Contestant], str | None]:
         def find(one: Contestant) -> str | None:
-            rivals = [other for other in plain if other.name != one.name and size(other) <= size(one)]
+            rivals = [
+                other
+                for other in plain
+                if other.name != one.name
+                and size(other) <= size(one)
+                and (other.inputs != "states" or one.inputs == "states")  # a head on the liquid is not plain
+            ]
             return max(rivals, key=lambda other: other.validation_accuracy).name if rivals else None
 
         return find

@@ -13,16 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim import store
-from neurosim.array import in_memory, macro_cost
+from neurosim.array import digital_cost, in_memory, macro_cost
 from neurosim.baselines import baseline_class, make_baseline
 from neurosim.baselines.base import Baseline, NetworkBaseline, Operations
-from neurosim.baselines.hardware import HardwareCost, hardware_costs, work_amount
+from neurosim.baselines.hardware import PLATFORM, HardwareCost, hardware_costs, work_amount
 from neurosim.baselines.robustness import fgsm, pgd
 from neurosim.baselines.training import outputs, seeded, total_seconds
+from neurosim.cards import load_platform
 from neurosim.config import fingerprint
 from neurosim.errors import BaselineError
 from neurosim.events.types import Binned
-from neurosim.experiment import Experiment, data_key, instance, prepare
+from neurosim.experiment import Encoded, Experiment, data_key, instance, prepare
 from neurosim.readout.base import Readout
 from neurosim.reservoir.chip import Chip, make_chip
 from neurosim.study.compare.config import LIQUID, CompareConfig, RobustnessConfig
@@ -88,6 +89,8 @@ def _load(experiment: Experiment, data_dir: Path | None) -> Recordings:
     if key not in _recordings:
         _recordings.clear()  # before the next are loaded, so that memory holds one set
         _recordings[key] = Recordings(experiment, prepare(experiment, data_dir=data_dir), data_dir)
+    if _recordings[key].experiment != experiment:  # another liquid on the same recordings
+        _recordings[key] = replace(_recordings[key], experiment=experiment)
     return _recordings[key]
 
 
@@ -103,6 +106,7 @@ def _liquid(task: Task, recordings: Recordings) -> FitRow:
     readout_seconds = perf_counter() - start
     validation = float(readout.validation_accuracy_)
     test = prepared.binned["test"]
+    states_of(chip, test[:1])  # compiles, or loads what is compiled
     start = perf_counter()
     states_of(chip, test[:N_TIMED])
     infer = (perf_counter() - start) / min(N_TIMED, len(test))
@@ -126,11 +130,15 @@ def _liquid(task: Task, recordings: Recordings) -> FitRow:
     if matrices:
         costs = [macro_cost(m.tiles, m.macro, m.work, g_mean=m.g_mean, adc_bits=m.adc_bits) for m in matrices]
         cost = in_memory(cost, costs)
+    digital = digital_cost(load_platform(PLATFORM), work, "spike-aware")
     row |= FitRow(
         n_parameters=weights + sum(bias.size for _, bias in readout.layers_),
         n_quantum_parameters=0,
         operations=float(work.n_driven + weights),
-        costs=[asdict(HardwareCost("macro", macro.name, cost.energy, cost.latency))],
+        costs=[
+            asdict(HardwareCost("macro", macro.name, cost.energy, cost.latency)),
+            asdict(HardwareCost("digital", digital.platform, digital.energy, digital.latency)),
+        ],
         infer_seconds=infer,
         notes={},
     )
@@ -202,11 +210,12 @@ def _baseline(task: Task, recordings: Recordings) -> FitRow:
         return row
     network = isinstance(model, NetworkBaseline)
     work = model.operations()
+    liquid = recordings.encoded(chip) if fit.inputs == "states" else None
     row |= FitRow(
         n_parameters=model.n_parameters,
         n_quantum_parameters=model.n_quantum_parameters if network else 0,
-        operations=work_amount(work),
-        costs=_costs(work, fit, recordings),
+        operations=work_amount(work) + (liquid.work.n_driven if liquid else 0.0),
+        costs=_costs(work, liquid),
         infer_seconds=infer,
         notes=_notes(model),
     )
@@ -246,12 +255,11 @@ def _tested(correct: npt.NDArray[np.bool_], recordings: Recordings) -> FitRow:
     )
 
 
-def _costs(work: Operations, fit: Fit, recordings: Recordings) -> list[dict[str, Any]]:
-    """What an inference costs; on liquid states, what the liquid costs is there too."""
-    costs = hardware_costs(work, photonic=fit.baseline == "photonic")
-    if fit.inputs != "states":
+def _costs(work: Operations, one: Encoded | None) -> list[dict[str, Any]]:
+    """What an inference costs; on the states of a liquid, what the liquid costs is there too."""
+    costs = hardware_costs(work)
+    if one is None:
         return [asdict(cost) for cost in costs]
-    one = recordings.encoded(fit.seed)
     bar = one.chip.crossbar
     liquid = macro_cost(bar.tiles, bar.macro, one.work, g_mean=bar.g_mean, adc_bits=bar.adc_bits)
 
