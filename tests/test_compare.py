@@ -559,6 +559,15 @@ def test_a_hybrid_on_a_worse_device_keeps_its_weights(small: StudyConfig) -> Non
         fits.on_device(model, {"shots": 0})  # type: ignore[arg-type]
 
 
+def test_post_selection_is_noted(toml: Path) -> None:
+    toml.write_text(STUDY.replace('"mlp", "hqnn_parallel"]', '"mlp", "hqnn_parallel", "qrnn"]'))
+    small = ["compare.model.qrnn.set.components=3", "compare.model.qrnn.set.n_bits=2"]
+    row = fits.evaluate(task(load_study(toml, small), "qrnn"))
+    assert 0 < row["notes"]["post-selection probability"] <= 1
+    deleted = fits.evaluate(task(load_study(toml, small), "qrnn, deleted"))
+    assert deleted["notes"].keys() == row["notes"].keys() - {"post-selection probability", "unitarity error"}
+
+
 def test_a_network_on_liquid_states_pays_for_the_liquid(toml: Path) -> None:
     text = STUDY.replace('models = ["liquid",', 'models = ["on_states", "liquid",')
     toml.write_text(text + '[compare.model.on_states]\nbaseline = "mlp"\ninputs = "states"\n')

@@ -231,7 +231,7 @@ def test_no_warning_where_there_is_none():
     assert text.warnings(with_ones(liquid, failed={}, waiting=0)) == []
     selected = replace(liquid, notes={"post-selection probability": 0.031})
     (warning,) = text.warnings(with_ones(selected, failed={}, waiting=0))
-    assert "keeps 3.10 % of the runs: a device needs 32.3 times as many" in warning
+    assert "keeps 3.1 % of the runs: a device needs 32.3 times as many" in warning
 
 
 def test_why_a_contestant_failed(pages):

@@ -448,6 +448,12 @@ def test_shots_and_noise_run(name, extra):
     np.testing.assert_allclose(model.predict_proba(x).sum(1), 1, atol=1e-4)
 
 
+def test_a_label_has_to_fit_in_the_steps_of_a_qrnn():
+    QrnnClassifier(QrnnConfig(components=3, n_bits=2), 16)
+    with pytest.raises(BaselineError, match="a label of 17 classes takes 3 of 3 steps"):
+        QrnnClassifier(QrnnConfig(components=3, n_bits=2), 17)
+
+
 @pytest.mark.parametrize("name", ["photonic", "qrnn", "quantum_creep"])
 def test_simulators_that_do_not_know_a_part_are_refused(name):
     x, y = bars()

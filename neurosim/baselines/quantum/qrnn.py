@@ -267,6 +267,11 @@ class QrnnClassifier(nn.Module):
         self.n_classes = n_classes
         self.penalty: Tensor | float = 0.0
         self.n_label = max(1, math.ceil(math.log(n_classes, base) - 1e-9))
+        if self.n_label >= (steps := config.components or config.side**2):
+            raise BaselineError(
+                f"qrnn: a label of {n_classes} classes takes {self.n_label} of {steps} steps, and at least "
+                "one has to come before it; raise n_bits or components"
+            )
         digits = np.arange(n_classes)[:, None] // base ** np.arange(self.n_label - 1, -1, -1) % base
         self.register_buffer("labels", torch.from_numpy(digits), persistent=False)
 

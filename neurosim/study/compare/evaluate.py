@@ -18,7 +18,7 @@ from neurosim.baselines import baseline_class, make_baseline
 from neurosim.baselines.base import Baseline, NetworkBaseline, Operations
 from neurosim.baselines.hardware import PLATFORM, HardwareCost, hardware_costs, work_amount
 from neurosim.baselines.robustness import fgsm, pgd
-from neurosim.baselines.training import outputs, seeded, total_seconds
+from neurosim.baselines.training import as_float, outputs, seeded, total_seconds
 from neurosim.cards import load_platform
 from neurosim.config import fingerprint
 from neurosim.errors import BaselineError
@@ -31,7 +31,7 @@ from neurosim.study.compare.plan import Fit, Task
 from neurosim.study.compare.recordings import Recordings, states_of
 from neurosim.study.points import at
 
-N_TIMED = 200  # recordings that a liquid's time per recording is measured on
+N_TIMED = 200  # recordings that means over recordings, as of a liquid's time, are measured on
 
 # the recordings of the last fit: all of a comparison have the same
 _recordings: dict[tuple[str, Path | None], Recordings] = {}
@@ -52,7 +52,7 @@ class FitRow(TypedDict, total=False):
         costs: `HardwareCost` as tables.
         infer_seconds: Wall time per test recording here [s].
         robustness: Accuracy by what was disturbed.
-        notes: Largest deviation from unitarity, epochs.
+        notes: Epochs, largest deviation from unitarity, share of runs that a post-selecting circuit keeps.
     """
 
     accuracy: float
@@ -217,7 +217,7 @@ def _baseline(task: Task, recordings: Recordings) -> FitRow:
         operations=work_amount(work) + (liquid.work.n_driven if liquid else 0.0),
         costs=_costs(work, liquid),
         infer_seconds=infer,
-        notes=_notes(model),
+        notes=_notes(model, test),
     )
     if task.compare.robustness and not fit.reference:
         row["robustness"] = _robustness(model, task, recordings, test)
@@ -281,7 +281,7 @@ def _costs(work: Operations, one: Encoded | None) -> list[dict[str, Any]]:
     ]
 
 
-def _notes(model: Baseline) -> dict[str, float]:
+def _notes(model: Baseline, test: Any) -> dict[str, float]:
     if not isinstance(model, NetworkBaseline):
         return {}
     notes = {
@@ -290,7 +290,20 @@ def _notes(model: Baseline) -> dict[str, float]:
     }
     if any(hasattr(part, "unitarity_error") for part in model.network_.modules()):
         notes["unitarity error"] = max(epoch.unitarity_error for epoch in model.history_)
+    if hasattr(model.network_, "kept"):
+        notes["post-selection probability"] = _kept(model, test[:N_TIMED])
     return notes
+
+
+def _kept(model: NetworkBaseline, samples: Any) -> float:
+    """Geometric mean over samples of the share of runs that a post-selecting circuit keeps."""
+    import torch
+
+    where = next(model.network_.parameters()).device
+    x = as_float(torch.tensor(model._samples(samples))).to(where)
+    with torch.no_grad():
+        x = x if model.features_ is None else outputs(model.features_, x)
+        return float(10 ** model.network_.kept(x).double().mean())  # type: ignore[operator]
 
 
 def _robustness(model: Baseline, task: Task, recordings: Recordings, test: Any) -> dict[str, float]:

@@ -212,8 +212,8 @@ def robustness(comparison: Comparison) -> str:
     numbers = table(rows, ("", "Undisturbed", *columns), "numbers")
     caption = "Accuracy under every disturbance; empty: it does not apply."
     return f"""<h2>Robustness</h2>
-<p>Nothing is trained again for a disturbance. It may have been tried on the first of the test recordings only, as
-the study says: compare with <q>clean</q>, the undisturbed accuracy on the same ones.</p>
+<p>Nothing is trained again for a disturbance. It may have been tried on the first of the test recordings
+only, as the study says: compare with <q>clean</q>, the undisturbed accuracy on the same ones.</p>
 {figure(svg, caption)}
 <details><summary>In numbers</summary>
 {numbers}

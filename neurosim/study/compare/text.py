@@ -158,7 +158,7 @@ def warnings(comparison: Comparison) -> list[str]:
             found.append(f"{one.name}: unitarity error {error:.2g}: {what}")
         if 0 < (kept := one.notes.get(POST_SELECTION, 1.0)) < 1:
             more = f"a device needs {1 / kept:,.3g} times as many"
-            found.append(f"{one.name}: post-selection keeps {share(kept)} of the runs: {more}")
+            found.append(f"{one.name}: post-selection keeps {100 * kept:.3g} % of the runs: {more}")
     return found
 
 
