@@ -143,6 +143,16 @@ def test_a_missing_package_is_said_at_once(
         compared(load_study(toml, ["compare.models=['mlp','logistic','esn']"]), tmp_path)
 
 
+def test_images_are_looked_for_before_anything_is_fitted(toml: Path, tmp_path: Path) -> None:
+    pen = [
+        f"data.{part}={{dataset='handwriting-simulated',split='{split}',n=20}}"
+        for part, split in (("train", "train"), ("test", "test"))
+    ]
+    toml.write_text(STUDY.replace("data.validation.n = 30\n", ""))
+    with pytest.raises(ExperimentError, match="its recordings are not made of images"):
+        compared(load_study(toml, pen), tmp_path / "run", "fake_fits:never")
+
+
 def test_every_model_has_as_many_trials_on_the_validation_part(small: StudyConfig) -> None:
     assert small.compare
     planned = trials(small.compare)

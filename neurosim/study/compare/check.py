@@ -1,9 +1,12 @@
 """What of a comparison can be found wrong before anything is trained."""
 
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from neurosim.baselines import make_baseline
-from neurosim.errors import ExperimentError, MissingExtraError, NeurosimError
+from neurosim.errors import DataNotFoundError, ExperimentError, MissingExtraError, NeurosimError
+from neurosim.events import parts
 from neurosim.experiment import Experiment
 from neurosim.study.compare.config import LIQUID, CompareConfig
 from neurosim.study.compare.evaluate import settings
@@ -12,19 +15,19 @@ from neurosim.study.points import at
 from neurosim.study.search import Knob
 
 
-def check(config: CompareConfig, base: Experiment) -> None:
-    """Make every model once as it stands, and with every end of its space.
+def check(config: CompareConfig, base: Experiment, data_dir: Path | None = None) -> None:
+    """Make every model once as it stands, and with every end of its space; look for the images it reads.
 
     Ends that fit only with some values of other keys are no error, as long as another end of their key fits.
+    Data that are not here may be where the workers are.
 
     Raises:
         ExperimentError: If a key or value of a model is wrong, it has no such inputs, or a reference is no
             plain network.
         MissingExtraError: If a model needs a package that is not installed.
     """
-    for fit in finals(config, {}):
-        if not fit.whole or fit.seed != config.seeds[0]:
-            continue
+    fits = [fit for fit in finals(config, {}) if fit.whole and fit.seed == config.seeds[0]]
+    for fit in fits:
         if fit.reference and fit.variant:
             raise ExperimentError(f"compare.references.{fit.model}: a hybrid is no plain network; remove it")
         if wrong := _wrong(fit, config, base):
@@ -35,6 +38,10 @@ def check(config: CompareConfig, base: Experiment) -> None:
                 wrongs = [_wrong(replace(fit, set={**fit.set, key: value}), config, base) for value in values]
                 if all(wrongs):
                     raise ExperimentError(f"compare.model.{fit.model}.space: no value fits:\n{wrongs[0]}")
+    if any(fit.inputs == "images" for fit in fits):
+        with suppress(DataNotFoundError):
+            chosen = parts.select(base.data, seed=base.seed, data_dir=data_dir)
+            parts.images(base.data, chosen, seed=base.seed)
 
 
 def _wrong(fit: Fit, config: CompareConfig, base: Experiment) -> str:

@@ -51,7 +51,7 @@ def run_compare(
         raise ExperimentError(
             f"study '{config.name}' has no [compare]; add it, or run: neurosim {config.kind} STUDY.toml"
         )
-    check(compare, config.experiment)
+    check(compare, config.experiment, data_dir)
     folder.mkdir(parents=True, exist_ok=True)
     url = storage or folder_url(folder)
     tried: list[Done] = []
