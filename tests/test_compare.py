@@ -114,6 +114,8 @@ def test_what_is_refused(toml: Path, override: str, message: str) -> None:
         ("compare.model.liquid.set.reservoir.betta=0.5", "reservoir.betta: unknown key"),
         ("compare.training.epoch=3", "training.epoch: unknown key"),
         ("compare.references.hqnn_parallel.angles=[4]", "references.hqnn_parallel: a hybrid is no plain"),
+        ("compare.references.mlp.hidden=[4,4]", "'mlp 4' stands in the table 2 times"),
+        ("compare.variants=['deleted','deleted']", "'hqnn_parallel, deleted' stands in the table 2 times"),
         ("compare.references.mlp={hiden=[4]}", "compare, mlp 4: baseline mlp: hiden"),
         ("compare.model.gru={inputs='states'}", "it reads sequences, and states of a liquid are vectors"),
     ],
@@ -270,6 +272,8 @@ def test_fewer_recordings_are_nested_and_even_over_the_classes(small: StudyConfi
     assert recordings.fewer(None, 3) is recordings.fewer(60, 3) is recordings
     assert ten.prepared.content != thirty.prepared.content
     assert not np.array_equal(recordings.fewer(10, seed=4).rows, ten.rows)  # type: ignore[arg-type]
+    with pytest.raises(ExperimentError, match="9 training recordings are too few for 10 classes"):
+        recordings.fewer(9, seed=3)
 
 
 def test_images_are_those_that_the_recordings_were_made_of(small: StudyConfig) -> None:

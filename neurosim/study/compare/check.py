@@ -1,5 +1,6 @@
 """What of a comparison can be found wrong before anything is trained."""
 
+from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,11 +23,14 @@ def check(config: CompareConfig, base: Experiment, data_dir: Path | None = None)
     Data that are not here may be where the workers are.
 
     Raises:
-        ExperimentError: If a key or value of a model is wrong, it has no such inputs, or a reference is no
-            plain network.
+        ExperimentError: If a key or value of a model is wrong, it has no such inputs, a reference is no plain
+            network, or two contestants have one name.
         MissingExtraError: If a model needs a package that is not installed.
     """
     fits = [fit for fit in finals(config, {}) if fit.whole and fit.seed == config.seeds[0]]
+    (name, n), *_ = Counter(fit.contestant for fit in fits).most_common(1)
+    if n > 1:
+        raise ExperimentError(f"compare: '{name}' stands in the table {n} times; remove or rename it")
     for fit in fits:
         if fit.reference and fit.variant:
             raise ExperimentError(f"compare.references.{fit.model}: a hybrid is no plain network; remove it")

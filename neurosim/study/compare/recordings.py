@@ -11,6 +11,7 @@ import numpy.typing as npt
 from neurosim import rng
 from neurosim.baselines.base import Kind
 from neurosim.config import fingerprint
+from neurosim.errors import ExperimentError
 from neurosim.events import parts
 from neurosim.events.parts import Part
 from neurosim.events.types import Binned
@@ -48,11 +49,19 @@ class Recordings:
         Args:
             n: How many; None, or more than there are: all.
             seed: Of the draw.
+
+        Raises:
+            ExperimentError: If a class is left without any.
         """
         binned = self.prepared.binned
         if n is None or n >= len(binned["train"]):
             return self
         labels = binned["train"].labels
+        if n < (n_classes := len(np.unique(labels))):
+            raise ExperimentError(
+                f"{n} training recordings are too few for {n_classes} classes; raise compare.sizes or "
+                "compare.trial_recordings"
+            )
         order = rng.stream(seed, "study/compare/rows").permutation(len(labels))
         rank = np.empty(len(labels), np.int64)  # of a recording among those of its class
         for label in np.unique(labels):
