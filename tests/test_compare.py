@@ -22,7 +22,7 @@ from neurosim.study.compare.check import check
 from neurosim.study.compare.collect import Done, choose
 from neurosim.study.compare.page import write_page
 from neurosim.study.compare.plan import Fit, Task, finals, proposal, space, task_of, trials
-from neurosim.study.compare.recordings import counts, frames, replace_events
+from neurosim.study.compare.recordings import Recordings, counts, frames, replace_events
 from neurosim.study.compare.results import Comparison
 from neurosim.study.compare.run import FILES, run_compare
 from neurosim.study.compare.statistics import corrected, paired
@@ -552,9 +552,18 @@ def test_a_fit_is_tested_and_disturbed(small: StudyConfig, name: str) -> None:
     assert fits.evaluate(task(small, name))["correct"] == row["correct"]
 
 
-def test_a_trial_never_looks_at_the_test_part(small: StudyConfig) -> None:
+def test_a_trial_never_looks_at_the_test_part(small: StudyConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    view = Recordings.view
+    seen = []
+
+    def watched(self: Recordings, part: Any, *rest: Any) -> Any:
+        seen.append(part)
+        return view(self, part, *rest)
+
+    monkeypatch.setattr(Recordings, "view", watched)
     row = fits.evaluate(task(small, "logistic", trial=1, whole=False))
     assert row.keys() == {"accuracy", "validation_accuracy", "set", "seconds"}
+    assert seen == ["train", "validation"]
 
 
 def test_a_hybrid_on_a_worse_device_keeps_its_weights(small: StudyConfig) -> None:

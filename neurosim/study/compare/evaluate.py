@@ -3,7 +3,7 @@
 import contextlib
 import copy
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim import store
-from neurosim.array import digital_cost, in_memory, macro_cost
+from neurosim.array import Cost, Work, digital_cost, in_memory, macro_cost
+from neurosim.array.mvm import AnalogMatrix
 from neurosim.baselines import baseline_class, make_baseline
 from neurosim.baselines.base import Baseline, NetworkBaseline, Operations
 from neurosim.baselines.hardware import PLATFORM, HardwareCost, hardware_costs, work_amount
@@ -123,20 +124,15 @@ def _liquid(task: Task, recordings: Recordings) -> FitRow:
     if not fit.whole:
         return row
     weights = sum(weights.size for weights, _ in readout.layers_)
-    matrices = getattr(readout, "matrices_", [])
     work = replace(one.work, n_macs=weights)
-    bits, macro = chip.crossbar.adc_bits, chip.crossbar.macro
-    cost = macro_cost(chip.crossbar.tiles, macro, work, g_mean=chip.crossbar.g_mean, adc_bits=bits)
-    if matrices:
-        costs = [macro_cost(m.tiles, m.macro, m.work, g_mean=m.g_mean, adc_bits=m.adc_bits) for m in matrices]
-        cost = in_memory(cost, costs)
+    macro = _chip_cost(chip, work, getattr(readout, "matrices_", ()))
     digital = digital_cost(load_platform(PLATFORM), work, "spike-aware")
     row |= FitRow(
         n_parameters=weights + sum(bias.size for _, bias in readout.layers_),
         n_quantum_parameters=0,
         operations=float(work.n_driven + weights),
         costs=[
-            asdict(HardwareCost("macro", macro.name, cost.energy, cost.latency)),
+            asdict(HardwareCost("macro", macro.platform, macro.energy, macro.latency)),
             asdict(HardwareCost("digital", digital.platform, digital.energy, digital.latency)),
         ],
         infer_seconds=infer,
@@ -145,6 +141,14 @@ def _liquid(task: Task, recordings: Recordings) -> FitRow:
     if robust := task.compare.robustness:
         row["robustness"] = _liquid_robustness(robust, experiment, chip, readout, recordings)
     return row
+
+
+def _chip_cost(chip: Chip, work: Work, matrices: Sequence[AnalogMatrix] = ()) -> Cost:
+    """What a recording costs on the macro; layers of an analog readout are multiplied in memory."""
+    bar = chip.crossbar
+    cost = macro_cost(bar.tiles, bar.macro, work, g_mean=bar.g_mean, adc_bits=bar.adc_bits)
+    products = [macro_cost(m.tiles, m.macro, m.work, g_mean=m.g_mean, adc_bits=m.adc_bits) for m in matrices]
+    return in_memory(cost, products) if products else cost
 
 
 def _liquid_robustness(
@@ -260,8 +264,7 @@ def _costs(work: Operations, one: Encoded | None) -> list[dict[str, Any]]:
     costs = hardware_costs(work)
     if one is None:
         return [asdict(cost) for cost in costs]
-    bar = one.chip.crossbar
-    liquid = macro_cost(bar.tiles, bar.macro, one.work, g_mean=bar.g_mean, adc_bits=bar.adc_bits)
+    liquid = _chip_cost(one.chip, one.work)
 
     def beside(own: Mapping[str, float], more: Mapping[str, float]) -> dict[str, float]:
         if not own or not more:
@@ -272,7 +275,7 @@ def _costs(work: Operations, one: Encoded | None) -> list[dict[str, Any]]:
         asdict(
             HardwareCost(
                 cost.which,
-                f"{bar.macro.name} + {cost.platform}",
+                f"{liquid.platform} + {cost.platform}",
                 beside(cost.energy, liquid.energy),
                 beside(cost.latency, liquid.latency),
             )
