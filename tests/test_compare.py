@@ -28,7 +28,7 @@ from neurosim.study.compare.run import FILES, run_compare
 from neurosim.study.compare.statistics import corrected, paired
 from neurosim.study.config import StudyConfig, load_study
 from neurosim.study.points import at
-from neurosim.study.storage import folder_url
+from neurosim.study.storage import folder_url, join_study, open_study
 from neurosim.study.worker import join
 
 STUDY = """
@@ -481,6 +481,18 @@ def test_a_worker_from_elsewhere_does_trials_and_fits(small: StudyConfig, tmp_pa
         compared(small, tmp_path, "fake_fits:interrupted")
     assert join(small, url, evaluate=FAKE) > 2
     assert compared(small, tmp_path, "fake_fits:never").waiting == 0
+
+
+def test_workers_leave_fits_of_a_former_choice_alone(toml: Path, tmp_path: Path) -> None:
+    models = ["compare.models=['logistic','mlp']", "compare.references={}"]
+    before, after = load_study(toml, [*models, "compare.seeds=[0,1,2]"]), load_study(toml, models)
+    assert after.compare
+    url = folder_url(tmp_path)
+    open_study(url, before, [fit.point(0) for fit in finals(before.compare, {})])  # type: ignore[arg-type]
+    wanted = [fit.point(0) for fit in finals(after.compare, {})]
+    open_study(url, after, wanted)
+    assert join(load_study(toml, [*models, "compare.n_trials=1"]), url, evaluate=FAKE) == len(wanted)
+    assert len(join_study(url, after).trials()) > len(wanted)
 
 
 def test_a_fit_that_fails_is_named_and_the_others_go_on(toml: Path, tmp_path: Path) -> None:

@@ -165,6 +165,8 @@ def open_study(
         )
     study.set_user_attr("base", base)
     study.set_user_attr("study", config.to_json())
+    if queue.wanted is not None:
+        study.set_user_attr("wanted", sorted(queue.wanted))
     queue.put(points)
     return queue
 
@@ -188,7 +190,8 @@ def join_study(url: str, config: StudyConfig) -> "Queue":
             f"study '{config.name}' in {_shown(url)} has another base experiment than this file; "
             "take the file that it was started with"
         )
-    return Queue(study, storage)
+    wanted = study.user_attrs.get("wanted")
+    return Queue(study, storage, wanted=None if wanted is None else frozenset(wanted))
 
 
 def _base_fingerprint(config: StudyConfig) -> str:
