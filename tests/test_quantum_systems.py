@@ -25,6 +25,7 @@ from neurosim.baselines.quantum.quantum_creep import (
 )
 from neurosim.baselines.quantum.slos import Slos, fock_states, mesh, n_cells
 from neurosim.errors import BaselineError
+from neurosim.events.idx import read_images, read_labels
 
 VARIANTS = ["full", "no_entanglement", "frozen", "linear", "deleted", "classical"]
 
@@ -144,7 +145,7 @@ def test_memorises_two_sequences():
     cell = Cell(CellConfig(n_bits=3, workspace=4, stages=1, degree=2))
     x = torch.stack([torch.arange(13) % 4, torch.full((13,), 4)])
     known = torch.ones(2, 12)
-    assert fit_next_symbol(cell, lambda: (x[:, :-1], x[:, 1:], known), steps=60, rate=0.05) == 1.0
+    assert fit_next_symbol(cell, lambda: (x[:, :-1], x[:, 1:], known), steps=150, rate=0.05) == 1.0
 
 
 def test_learns_elmans_exclusive_or():
@@ -187,16 +188,25 @@ def test_paulis_hit_lanes_as_often_as_asked():
 
 @pytest.mark.parametrize("variant", ["full", "classical", "deleted"])
 def test_principal_components_are_read_instead_of_pixels(variant):
-    x, y = bars(100, n_classes=2)
+    x, y = bars(300, n_classes=2)
     keys = {"components": 3, "n_bits": 1, "workspace": 3, "stages": 1, "quantum": {"variant": variant}}
-    keys["training"] = {"epochs": 20, "learning_rate": 0.05}
+    keys["training"] = {"epochs": 10, "learning_rate": 0.05}
     model = make_baseline("qrnn", keys).fit(x, y)
     assert model.validation_accuracy_ > 0.9
     if variant == "full":
         assert model.operations().gates["RY"] == 3 * 3
         symbols = model.network_.reader(model.features_(torch.tensor(x, dtype=torch.float32) / 255))
-        assert symbols.shape == (100, 3)
+        assert symbols.shape == (300, 3)
         assert (symbols.min(), symbols.max()) == (0, 1)
+
+
+def test_separates_two_digits_by_eight_components_of_three_bits(real_data):
+    x = read_images(real_data / "mnist" / "train-images-idx3-ubyte.gz")[:6000]
+    y = read_labels(real_data / "mnist" / "train-labels-idx1-ubyte.gz")[:6000]
+    x, y = x[y < 2], y[y < 2]
+    keys = {"components": 8, "n_bits": 3, "workspace": 4, "training": {"epochs": 5}}
+    model = make_baseline("qrnn", keys).fit(x[:800], y[:800], (x[800:], y[800:]))
+    assert model.validation_accuracy_ > 0.95
 
 
 # --- photons ---

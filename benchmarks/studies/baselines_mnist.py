@@ -25,11 +25,12 @@ import numpy as np
 import sklearn
 import torch
 from sklearn.model_selection import train_test_split
+from torch import nn
 
-from neurosim.baselines import BASELINES, make_baseline
+from neurosim.baselines import BASELINES, make_baseline, training
 from neurosim.baselines.base import Array, Baseline, NetworkBaseline
+from neurosim.baselines.quantum.qrnn import QrnnClassifier
 from neurosim.baselines.robustness import fgsm, pgd
-from neurosim.baselines.training import total_seconds
 from neurosim.config import fingerprint
 from neurosim.events.idx import read_images, read_labels
 from neurosim.results import accuracy_interval
@@ -179,9 +180,11 @@ def measure(name: str, config: dict[str, Any], options: argparse.Namespace) -> d
         row |= {
             "n_quantum_parameters": networks[0].n_quantum_parameters,
             "chosen_epochs": [model.best_epoch_ for model in networks],
-            "seconds_per_epoch": [total_seconds(m.history_) / len(m.history_) for m in networks],
+            "seconds_per_epoch": [training.total_seconds(m.history_) / len(m.history_) for m in networks],
             "unitarity_error": max(epoch.unitarity_error for m in networks for epoch in m.history_),
         }
+    if kept := [post_selected(m, test_x) for m in networks if isinstance(m.network_, QrnnClassifier)]:
+        row["log10_post_selected"] = kept
     if networks and options.attack is not None:
         x, y = test_x[:N_ATTACKED], test_y[:N_ATTACKED]
         size = options.attack
@@ -201,6 +204,14 @@ def measure(name: str, config: dict[str, Any], options: argparse.Namespace) -> d
             "scikit-learn": sklearn.__version__,
         },
     }
+
+
+def post_selected(model: NetworkBaseline, x: Array) -> float:
+    """Mean log10 of the probability with which the zeros that a qrnn post-selects are measured."""
+    pixels = torch.from_numpy(x[:, None]).to(training.device())
+    with torch.no_grad():
+        features = nn.Identity() if model.features_ is None else model.features_
+        return float(model.network_.kept(training.outputs(features, pixels)).mean())
 
 
 def say(what: str, done: int, total: int | None) -> None:

@@ -48,7 +48,11 @@ class CellConfig(NetworkConfig):
         degree: Most lanes in a product.
         start: Mean of theta at the start [rad]; -pi/2 leaves lanes alone that no bit turns, which keeps
             memory over many steps (the authors start at 0).
-        spread: Standard deviation of all angles at the start, around phi = 1 and RY angles of 0 [rad].
+        start_out: The same of the neurons that turn the I/O lanes; a little more than -pi/2, so that they
+            write a 1 once in some thousand steps: a label that is never written has no gradient.
+        coupling: Mean of phi at the start [rad]. A neuron's angle is a sum of up to some fifty of them: with
+            the authors' 1, or with a wide spread, it starts all over the circle and training stalls.
+        spread: Standard deviation of all angles at the start, RY angles around 0 [rad].
     """
 
     n_bits: int = Field(2, ge=1, le=6)
@@ -57,7 +61,9 @@ class CellConfig(NetworkConfig):
     order: int = Field(2, ge=0, le=6)
     degree: int = Field(2, ge=1, le=4)
     start: float = Field(-math.pi / 2, ge=-math.pi, le=math.pi)
-    spread: float = Field(0.3, ge=0, le=10)
+    start_out: float = Field(-0.8, ge=-math.pi, le=math.pi)
+    coupling: float = Field(0.0, ge=-math.pi, le=math.pi)
+    spread: float = Field(0.05, ge=0, le=10)
 
 
 class QrnnConfig(CellConfig):
@@ -80,10 +86,10 @@ class QrnnConfig(CellConfig):
         epochs=10,
         batch_size=16,
         optimizer="adamw",
-        learning_rate=0.03,
+        learning_rate=0.01,
         schedule="cosine",
         clip=0.5,
-        loss="cross_entropy_of_probabilities",
+        loss="log_likelihood",
     )
     side: int = Field(10, ge=2, le=28)
     components: int | None = Field(None, ge=1, le=100)
@@ -114,9 +120,9 @@ class Cell(nn.Module):
             mask[: self.n_inner] = torch.tensor([float(max(subset) < n_io) for subset in chosen])
         self.register_buffer("mask", mask, persistent=False)
         self.theta = nn.Parameter(torch.full((self.n_inner,), config.start))
-        self.phi = nn.Parameter(torch.ones(self.n_inner, len(chosen)))
-        self.theta_out = nn.Parameter(torch.full((n_io,), config.start))
-        self.phi_out = nn.Parameter(torch.ones(n_io, len(chosen)))
+        self.phi = nn.Parameter(torch.full((self.n_inner, len(chosen)), config.coupling))
+        self.theta_out = nn.Parameter(torch.full((n_io,), config.start_out))
+        self.phi_out = nn.Parameter(torch.full((n_io, len(chosen)), config.coupling))
         self.turns = nn.Parameter(torch.zeros(config.stages, ws))
         with torch.no_grad():
             for weights in self.parameters():
@@ -174,14 +180,19 @@ class Cell(nn.Module):
         compiled = n_io * dim <= COMPILED
         if compiled:
             eye = torch.eye(dim, device=c.device).expand(n_io, -1, -1)
-            together = self.workspace(eye, *inner).transpose(0, 1).reshape(dim, -1)
+            matrices = self.workspace(eye, *inner).unbind()
+            order = symbols.argsort(0)  # rows that read the same symbol are multiplied together
+            back = order.argsort(0)
+            counts = functional.one_hot(symbols, n_io).sum(0).tolist()
         state = functional.one_hot(symbols.new_zeros(len(symbols)), dim).to(c.dtype)
         rows = torch.arange(len(symbols), device=symbols.device)
         answers, kept = [], torch.zeros(len(symbols), device=c.device)
         for t in range(symbols.shape[1]):
             x = symbols[:, t]
             if compiled:
-                state = (state @ together).view(len(state), n_io, dim)[rows, x]
+                groups = state[order[:, t]].split(counts[t])
+                moved = [group @ a for group, a in zip(groups, matrices, strict=True) if len(group)]
+                state = torch.cat(moved)[back[:, t]]
             else:
                 state = self.workspace(state[:, None], *(part[:, x] for part in inner))[:, 0]
             if depolarising:
@@ -367,10 +378,10 @@ class Qrnn(NetworkBaseline):
         reproduced="cell, neurons, amplification and post-selection (1,212 parameters for 8 workspace and 2 "
         "I/O lanes), 10 x 10 pixels of 2 bits; memorisation and Elman's XOR as tests",
         differs="t-SNE is left out: it embeds the test images together with the training images. Angles "
-        "start where silent lanes turn nothing (start, spread), and the loss rewards the zeros that are "
-        "post-selected (keep): both are ours. training.loss = 'log_likelihood' is the proper loss, the "
-        "default (cross-entropy of probabilities) the authors'. Post-selection is free in simulation and is "
-        "what hardware would pay for: QrnnClassifier.kept reports its probability",
+        "start where silent lanes turn nothing (start, start_out, coupling, spread; the authors' are 0, 0, 1 "
+        "and 0), the loss rewards the zeros that are post-selected (keep) and is the label's log-likelihood; "
+        "the authors' is training.loss = 'cross_entropy_of_probabilities'. Post-selection is free in "
+        "simulation and is what hardware would pay for: QrnnClassifier.kept reports its probability",
     )
 
     def _features(self, x: Tensor, progress: Progress | None) -> nn.Module | None:
