@@ -44,7 +44,7 @@ class Status:
         finished: Points that ended since this process began to watch.
         seconds: Time since then [s].
         workers: Processes that this one has started.
-        best: Values and accuracy of the best point, if any is done.
+        best: Values and accuracy of the best point, if any is done; a comparison shows none.
     """
 
     total: int
@@ -110,7 +110,7 @@ def do_points(
     Raises:
         NeurosimError: If no worker can work, e.g. for want of data.
     """
-    watch = _Watch(queue, show)
+    watch = _Watch(queue, show, ranked=not config.compare)  # test scores are looked at in the end only
     jobs = jobs or cores()
     if jobs == 1:
         work(queue, config, data_dir=data_dir, evaluate=evaluate, after=lambda: watch.look_again(1))
@@ -219,8 +219,8 @@ def join(config: StudyConfig, url: str, *, data_dir: Path | None = None, evaluat
 class _Watch:
     """Looks at a queue, not so often that looking takes more than a twentieth of the time."""
 
-    def __init__(self, queue: Queue, show: Show | None) -> None:
-        self._queue, self._show = queue, show
+    def __init__(self, queue: Queue, show: Show | None, *, ranked: bool) -> None:
+        self._queue, self._show, self._ranked = queue, show, ranked
         self._start = self._last = time.monotonic()
         self._ended_before: int | None = None
         self.pause = LOOK
@@ -233,7 +233,7 @@ class _Watch:
         if self._ended_before is None:
             self._ended_before = done + failed
         rows = ((t.user_attrs["row"]["accuracy"], t) for t in trials if t.state == TrialState.COMPLETE)
-        best = max(rows, key=lambda row: row[0], default=None)
+        best = max(rows, key=lambda row: row[0], default=None) if self._ranked else None
         status = Status(
             total=len(trials),
             done=done,

@@ -368,7 +368,7 @@ class Qrnn(NetworkBaseline):
 
     name = "qrnn"
     Config: ClassVar[type[BaselineConfig]] = QrnnConfig
-    tuned = (("training.learning_rate", 0.01, 0.1),)
+    tuned = (("training.learning_rate", 3e-3, 0.05),)
     kind = "image"
     facts = Facts(
         title="recurrent quantum neurons that read 10 x 10 pixels one by one",

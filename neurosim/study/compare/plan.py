@@ -64,7 +64,7 @@ class Fit:
     def point(self, number: int) -> DesignPoint:
         """The fit as a point of a study."""
         data = asdict(self)
-        if not self.search:  # keys of all other fits are those that stores had before there were searches
+        if not self.search:  # without a search of its own, a fit is known by the rest
             del data["search"]
         shown = {name: data[name] for name in ("contestant", "seed", "n_train", "trial")}
         return DesignPoint(number, fingerprint(data)[:16], shown, data)

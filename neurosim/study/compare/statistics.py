@@ -33,8 +33,8 @@ def paired(other: str, a: npt.ArrayLike, b: npt.ArrayLike) -> Paired:
     parts = [difference.mean(axis) for axis in (0, 1)]
     terms = [(np.var(part, ddof=1) / len(part), len(part) - 1) for part in parts if len(part) > 1]
     variance = sum(term for term, _ in terms)
-    if not variance:
-        return Paired(other, mean, (mean, mean), float(mean == 0), float(mean == 0))
+    if not variance:  # all recordings and seeds alike: nothing to judge the difference by
+        return Paired(other, mean, (mean, mean), 1.0, 1.0)
     freedom = variance**2 / sum(term**2 / n for term, n in terms)
     half = float(stats.t.ppf(0.975, freedom) * np.sqrt(variance))
     p = float(2 * stats.t.sf(abs(mean) / np.sqrt(variance), freedom))
