@@ -320,7 +320,8 @@ def compare(
 
     neurosim compare mine.toml --set compare.seeds=[0,1,2,3,4] --jobs 4
 
-    With more models, seeds or trials the same command goes on. Keys are in docs/compare.md.
+    With more models, seeds or trials the same command goes on. Shipped: compare_small (no download),
+    compare_nmnist (real recordings), compare_full (a workstation, some days). Keys are in docs/compare.md.
     """
     from neurosim.study.compare.page import show as show_table
     from neurosim.study.compare.run import FILES, run_compare

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import runpy
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -368,6 +369,14 @@ def test_keys_of_a_study_are_those_of_the_models() -> None:
         for table, key in re.findall(r"^\| (?:`\[([\w.]+)\]` )?\| `(\w+)` \|", text, re.MULTILINE):
             said.setdefault(table or list(said)[-1], set()).add(key)
     assert said == {name: set(model.model_fields) for name, model in tables.items()}
+
+
+@pytest.mark.parametrize("study", ["compare_small", "compare_nmnist"])
+def test_comparisons_of_the_page_are_those_of_the_results(study: str) -> None:
+    bench = runpy.run_path(str(ROOT / "benchmarks/studies/compare.py"))
+    page = _section((ROOT / "docs/compare.md").read_text(encoding="utf-8"), f"Measured: `{study}`")
+    shown = [line for line in page.splitlines() if line.startswith("| `")]
+    assert shown == bench["markdown"](_rows(study), bench["PAPER"].get(study, {}))
 
 
 def test_the_study_of_the_page_on_comparing_is_one(tmp_path: Path) -> None:
