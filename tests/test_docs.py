@@ -157,10 +157,11 @@ def test_baselines_of_the_readme_and_their_page_are_those_of_the_results() -> No
         name = f"`{row['baseline']}`"
         model = make_baseline(row["baseline"], row["config"])
         if row["classes"] == [0, 1]:
-            name += ", digits 0 and 1"
+            components, pixels = model.settings.components, model.settings.side**2
+            name += f", 0 and 1 by {components} components" if components else f", 0 and 1 by {pixels} pixels"
         variant = getattr(getattr(model.settings, "quantum", None), "variant", "full")
         runs = f"{len(row['per_seed'])}, {model.settings.training.epochs}"
-        assert "H100" in row["device"]
+        assert ("CPU" if row["baseline"] == "qrnn" else "H100") in row["device"]
         cells = _cells(section, name)
         assert cells[0] == runs
         assert cells[columns[variant]] == f"{_measured(row, 4)}, {row['n_parameters']:,}"
@@ -184,14 +185,19 @@ def test_small_tasks_of_the_baselines_page_are_those_of_the_results() -> None:
     from neurosim.baselines import make_baseline
 
     page = (ROOT / "docs/baselines.md").read_text(encoding="utf-8")
-    sections = {"photonic": "The photonic challenge's task"}
+    sections = {"photonic": "The photonic challenge's task", "quantum_creep": "Layers swapped one by one"}
     for baseline, title in sections.items():
         section = _section(page, title)
         rows = [row for row in _rows("baselines_mnist") if row["baseline"] == baseline]
         for row in rows:
             settings = make_baseline(baseline, row["config"]).settings
-            kind = settings.model if baseline == "photonic" else f"level = {settings.level}"
-            accuracy, parameters, runs, *_ = _cells(section, f"`{kind}`, `{settings.quantum.variant}`")
+            variant = settings.quantum.variant
+            if baseline == "photonic":
+                name = f"`{settings.model}`, `{variant}`"
+            else:
+                kind = f"level = {settings.level}" if variant == "full" else variant
+                name = f"`{kind}`, {settings.training.learning_rate:g}"
+            accuracy, parameters, runs, *_ = _cells(section, name)
             assert accuracy == _measured(row, 4)
             assert parameters == f"{row['n_parameters']:,}"
             assert runs == f"{len(row['per_seed'])}, {settings.training.epochs}"
