@@ -407,6 +407,28 @@ def test_comparisons_of_the_page_are_those_of_the_results(study: str) -> None:
     assert shown == bench["markdown"](_rows(study), bench["PAPER"].get(study, {}))
 
 
+def test_comparison_of_the_readme_is_that_of_the_results() -> None:
+    said = _section(README, "Beside quantum and classical networks")
+    rows = {row["name"]: row for row in _rows("compare_small")}
+    models = [name for name, row in rows.items() if row["kind"] != "reference" and ", " not in name]
+    low, high = (100 * end for end in rows["liquid"]["ci95"])
+    assert f"for each of {len(models)} models" in said
+    for text in (
+        f"liquid {_percent(rows, 'liquid')} [{low:.1f}, {high:.1f}]",
+        f"`gru` ({_percent(rows, 'gru')})",
+        f"`cnn` {_percent(rows, 'cnn')}",
+        f"`hqnn_parallel` {_percent(rows, 'hqnn_parallel')} with them and "
+        f"{_percent(rows, 'hqnn_parallel, deleted')} without",
+        f"`hybrid_cnn` {_percent(rows, 'hybrid_cnn')} and {_percent(rows, 'hybrid_cnn, deleted')}",
+    ):
+        assert text in " ".join(said.split())
+    assert rows["gru"]["against"]["p"] > 0.05
+
+
+def _percent(rows: dict[str, dict[str, Any]], name: str) -> str:
+    return f"{100 * rows[name]['mean']:.1f} %"
+
+
 def test_the_study_of_the_page_on_comparing_is_one(tmp_path: Path) -> None:
     from neurosim.study.compare.plan import finals
     from neurosim.study.config import load_study
