@@ -399,7 +399,7 @@ def test_keys_of_a_study_are_those_of_the_models() -> None:
     assert said == {name: set(model.model_fields) for name, model in tables.items()}
 
 
-@pytest.mark.parametrize("study", ["compare_small"])
+@pytest.mark.parametrize("study", ["compare_small", "compare_nmnist"])
 def test_comparisons_of_the_page_are_those_of_the_results(study: str) -> None:
     bench = runpy.run_path(str(ROOT / "benchmarks/studies/compare.py"))
     page = _section((ROOT / "docs/compare.md").read_text(encoding="utf-8"), f"Measured: `{study}`")
