@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from pydantic import Field
 from neurosim import store
 from neurosim.array import (
     ArrayConfig,
+    Cost,
     Crossbar,
     Work,
     build_crossbar,
@@ -49,6 +50,9 @@ from neurosim.reservoir.chip import Chip, chip_states, make_chip
 from neurosim.reservoir.config import ReservoirConfig
 from neurosim.reservoir.states import Engine, simulate
 from neurosim.results import ChipResult, Example, Result, accuracy_interval
+
+if TYPE_CHECKING:
+    from neurosim.array.mvm import AnalogMatrix
 
 # called with the name of a stage, how much of it is done and how much there is
 Progress = Callable[[str, int, int], None]
@@ -273,12 +277,7 @@ def run(
         show(f"chip {chip.number}: readout", 1, 1)
         clock.lap("readout")
     crossbar, tiles = first.crossbar, first.crossbar.tiles
-    cost = macro_cost(tiles, crossbar.macro, work, g_mean=crossbar.g_mean, adc_bits=crossbar.adc_bits)
-    if matrices:
-        products = [
-            macro_cost(m.tiles, m.macro, m.work, g_mean=m.g_mean, adc_bits=m.adc_bits) for m in matrices
-        ]
-        cost = in_memory(cost, products)
+    cost = chip_cost(crossbar, work, matrices)
     n_cells = sum(t.cells for t in (tiles, *(m.tiles for m in matrices)))
     n_tiles = sum(t.n_tiles for t in (tiles, *(m.tiles for m in matrices)))
     homeostasis = experiment.reservoir.homeostasis
@@ -568,6 +567,16 @@ def _train(
         readout=dict(readout.chosen_),
     )
     return score, predicted, readout
+
+
+def chip_cost(crossbar: Crossbar, work: Work, matrices: Sequence["AnalogMatrix"] = ()) -> Cost:
+    """What a recording costs on the macro; the layers of an analog readout are multiplied in memory."""
+
+    def of(array: "Crossbar | AnalogMatrix", asked: Work) -> Cost:
+        return macro_cost(array.tiles, array.macro, asked, g_mean=array.g_mean, adc_bits=array.adc_bits)
+
+    cost = of(crossbar, work)
+    return in_memory(cost, [of(matrix, matrix.work) for matrix in matrices]) if matrices else cost
 
 
 def _work(chip: Chip, binned: Binned, n_spikes: npt.NDArray[np.int64], n_macs: int) -> Work:

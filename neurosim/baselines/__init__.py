@@ -6,7 +6,7 @@ imported when it is first asked for.
 
 from collections.abc import Mapping
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from neurosim.config import validate
 from neurosim.errors import BaselineError, did_you_mean
@@ -14,7 +14,11 @@ from neurosim.errors import BaselineError, did_you_mean
 if TYPE_CHECKING:
     from neurosim.baselines.base import Baseline
 
-__all__ = ["BASELINES", "baseline_class", "make_baseline"]
+__all__ = ["BASELINES", "VARIANTS", "Variant", "baseline_class", "make_baseline"]
+
+# what stands in a hybrid's circuit's place, see `neurosim.baselines.quantum.layer.QuantumConfig`
+Variant = Literal["full", "no_entanglement", "frozen", "linear", "deleted", "classical"]
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
 BASELINES: dict[str, str] = {
     "cnn": "neurosim.baselines.classical.cnn:Cnn",

@@ -265,7 +265,8 @@ class NetworkBaseline(Baseline):
             self.features_ = self._features(parts[0], progress)
             if self.features_ is not None:
                 parts = [outputs(self.features_, part) for part in parts]
-            self.network_ = self.network(tuple(parts[0].shape[1:]), len(self.classes_)).to(where)
+            self.network_shape_ = tuple(parts[0].shape[1:])  # of what it reads, behind the features
+            self.network_ = self.network(self.network_shape_, len(self.classes_)).to(where)
             data, validation = (Data(a, b) for a, b in zip(parts, codes, strict=True))
             run = fingerprint(
                 self.settings,

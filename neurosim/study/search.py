@@ -96,16 +96,20 @@ class SearchConfig(StrictModel):
 
 def distributions(config: SearchConfig) -> dict[str, BaseDistribution]:
     """The space as Optuna's distributions, one for every key."""
+    return {
+        key: distribution(knob, whole=isinstance(knob, Knob) and number_type(key, knob) is int)
+        for key, knob in config.space.items()
+    }
 
-    def one(key: str, knob: Knob | Choices) -> BaseDistribution:
-        if not isinstance(knob, Knob):
-            return CategoricalDistribution(knob)
-        log = knob.scale == "log"
-        if number_type(key, knob) is int:
-            return IntDistribution(int(knob.low), int(knob.high), log=log, step=int(knob.step or 1))
-        return FloatDistribution(knob.low, knob.high, log=log, step=knob.step)
 
-    return {key: one(key, knob) for key, knob in config.space.items()}
+def distribution(knob: Knob | Choices, *, whole: bool) -> BaseDistribution:
+    """A range, of whole numbers or all, or a list of values as Optuna's distribution."""
+    if not isinstance(knob, Knob):
+        return CategoricalDistribution(knob)
+    log = knob.scale == "log"
+    if whole:
+        return IntDistribution(int(knob.low), int(knob.high), log=log, step=int(knob.step or 1))
+    return FloatDistribution(knob.low, knob.high, log=log, step=knob.step)
 
 
 def propose(config: SearchConfig, study: Study, trial_id: int) -> dict[str, Any]:

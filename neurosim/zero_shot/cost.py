@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from neurosim.array import Cost, compare, count_operations, macro_cost
+from neurosim.array import Cost, compare, count_operations
 from neurosim.cards import list_cards, load_platform
-from neurosim.experiment import Encoded
+from neurosim.experiment import Encoded, chip_cost
 from neurosim.readout.contrastive import Trained
 
 
@@ -55,9 +55,7 @@ def costs_of(encoded: Sequence[Encoded], trained: Trained) -> dict[str, Any]:
     for one, projection in zip(encoded, (trained.a, trained.b), strict=True):
         crossbar = one.chip.crossbar
         work = replace(one.work, n_macs=projection.n_weights)
-        macro = macro_cost(
-            crossbar.tiles, crossbar.macro, work, g_mean=crossbar.g_mean, adc_bits=crossbar.adc_bits
-        )
+        macro = chip_cost(crossbar, work)
         costs.append(compare(macro, map(load_platform, list_cards("platform")), work))
         for key, n in count_operations(crossbar.tiles, work).items():
             operations[key] = operations.get(key, 0.0) + n

@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from neurosim.baselines import Variant
 from neurosim.baselines.base import Operations
 from neurosim.baselines.quantum.circuit import Circuit
 from neurosim.baselines.quantum.noise import NoiseConfig, noisy_probabilities, sampled
@@ -14,8 +15,6 @@ from neurosim.baselines.quantum.pennylane import PennyLane
 from neurosim.baselines.quantum.statevector import Statevector
 from neurosim.config import StrictModel
 from neurosim.errors import BaselineError
-
-Variant = Literal["full", "no_entanglement", "frozen", "linear", "deleted", "classical"]
 
 
 class QuantumConfig(StrictModel):

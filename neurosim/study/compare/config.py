@@ -5,15 +5,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from neurosim.baselines import BASELINES
+from neurosim.baselines import BASELINES, VARIANTS, Variant
 from neurosim.config import StrictModel
 from neurosim.errors import did_you_mean
 from neurosim.study.ranges import flat, flat_ranges
 from neurosim.study.search import Choices, Knob
 
 Inputs = Literal["events", "images", "states"]
-Variant = Literal["full", "no_entanglement", "frozen", "linear", "deleted", "classical"]
-VARIANTS: tuple[Variant, ...] = ("full", "no_entanglement", "frozen", "linear", "deleted", "classical")
 LIQUID = "liquid"
 RECORDINGS = ("data", "events", "seed", "chips")  # of an experiment, what the liquids of a comparison share
 

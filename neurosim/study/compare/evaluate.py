@@ -3,7 +3,7 @@
 import contextlib
 import copy
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim import store
-from neurosim.array import Cost, Work, digital_cost, in_memory, macro_cost
-from neurosim.array.mvm import AnalogMatrix
+from neurosim.array import digital_cost
 from neurosim.baselines import baseline_class, make_baseline
 from neurosim.baselines.base import Baseline, NetworkBaseline, Operations
 from neurosim.baselines.hardware import PLATFORM, HardwareCost, hardware_costs, work_amount
@@ -24,12 +23,13 @@ from neurosim.cards import load_platform
 from neurosim.config import fingerprint
 from neurosim.errors import BaselineError
 from neurosim.events.types import Binned
-from neurosim.experiment import Encoded, Experiment, data_key, instance, prepare
+from neurosim.experiment import Encoded, Experiment, chip_cost, data_key, instance, prepare
 from neurosim.readout.base import Readout
 from neurosim.reservoir.chip import Chip, make_chip
 from neurosim.study.compare.config import LIQUID, CompareConfig, RobustnessConfig
 from neurosim.study.compare.plan import Fit, Task
 from neurosim.study.compare.recordings import Recordings, states_of
+from neurosim.study.compare.results import POST_SELECTION, UNITARITY
 from neurosim.study.points import at
 
 N_TIMED = 200  # recordings that means over recordings, as of a liquid's time, are measured on
@@ -125,7 +125,7 @@ def _liquid(task: Task, recordings: Recordings) -> FitRow:
         return row
     weights = sum(weights.size for weights, _ in readout.layers_)
     work = replace(one.work, n_macs=weights)
-    macro = _chip_cost(chip, work, getattr(readout, "matrices_", ()))
+    macro = chip_cost(chip.crossbar, work, getattr(readout, "matrices_", ()))
     digital = digital_cost(load_platform(PLATFORM), work, "spike-aware")
     row |= FitRow(
         n_parameters=weights + sum(bias.size for _, bias in readout.layers_),
@@ -141,14 +141,6 @@ def _liquid(task: Task, recordings: Recordings) -> FitRow:
     if robust := task.compare.robustness:
         row["robustness"] = _liquid_robustness(robust, experiment, chip, readout, recordings)
     return row
-
-
-def _chip_cost(chip: Chip, work: Work, matrices: Sequence[AnalogMatrix] = ()) -> Cost:
-    """What a recording costs on the macro; layers of an analog readout are multiplied in memory."""
-    bar = chip.crossbar
-    cost = macro_cost(bar.tiles, bar.macro, work, g_mean=bar.g_mean, adc_bits=bar.adc_bits)
-    products = [macro_cost(m.tiles, m.macro, m.work, g_mean=m.g_mean, adc_bits=m.adc_bits) for m in matrices]
-    return in_memory(cost, products) if products else cost
 
 
 def _liquid_robustness(
@@ -223,8 +215,8 @@ def _baseline(task: Task, recordings: Recordings) -> FitRow:
         infer_seconds=infer,
         notes=_notes(model, test),
     )
-    if task.compare.robustness and not fit.reference:
-        row["robustness"] = _robustness(model, task, recordings, test)
+    if (robust := task.compare.robustness) and not fit.reference:
+        row["robustness"] = _robustness(robust, model, fit, recordings, test)
     return row
 
 
@@ -264,7 +256,7 @@ def _costs(work: Operations, one: Encoded | None) -> list[dict[str, Any]]:
     costs = hardware_costs(work)
     if one is None:
         return [asdict(cost) for cost in costs]
-    liquid = _chip_cost(one.chip, one.work)
+    liquid = chip_cost(one.chip.crossbar, one.work)
 
     def beside(own: Mapping[str, float], more: Mapping[str, float]) -> dict[str, float]:
         if not own or not more:
@@ -292,9 +284,9 @@ def _notes(model: Baseline, test: Any) -> dict[str, float]:
         "seconds per epoch": total_seconds(model.history_) / len(model.history_),
     }
     if any(hasattr(part, "unitarity_error") for part in model.network_.modules()):
-        notes["unitarity error"] = max(epoch.unitarity_error for epoch in model.history_)
+        notes[UNITARITY] = max(epoch.unitarity_error for epoch in model.history_)
     if hasattr(model.network_, "kept"):
-        notes["post-selection probability"] = _kept(model, test[:N_TIMED])
+        notes[POST_SELECTION] = _kept(model, test[:N_TIMED])
     return notes
 
 
@@ -309,9 +301,10 @@ def _kept(model: NetworkBaseline, samples: Any) -> float:
         return float(10 ** model.network_.kept(x).double().mean())  # type: ignore[operator]
 
 
-def _robustness(model: Baseline, task: Task, recordings: Recordings, test: Any) -> dict[str, float]:
+def _robustness(
+    robust: RobustnessConfig, model: Baseline, fit: Fit, recordings: Recordings, test: Any
+) -> dict[str, float]:
     """Accuracy on the first test recordings, clean and disturbed, and of a hybrid on worse devices."""
-    robust, fit = task.compare.robustness or RobustnessConfig(), task.fit
     n = robust.n
     x, y = test[:n], recordings.labels("test")[:n]
 
@@ -350,13 +343,7 @@ def on_device(model: NetworkBaseline, quantum: Mapping[str, Any]) -> NetworkBase
     other = copy.copy(model)
     other.config = make_baseline(model.name, config).config
     with seeded(model.random_state, "study/compare/on_device"):
-        shape = model.shape_
-        if model.features_ is not None:
-            import torch
-
-            where = next(model.network_.parameters()).device
-            shape = tuple(outputs(model.features_, torch.zeros(1, *model.shape_, device=where)).shape[1:])
-        other.network_ = other.network(shape, len(model.classes_))
+        other.network_ = other.network(model.network_shape_, len(model.classes_))
     other.network_.load_state_dict(model.network_.state_dict())
     other.network_.to(next(model.network_.parameters()).device)
     return other

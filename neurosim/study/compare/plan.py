@@ -5,22 +5,16 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from optuna import create_study, create_trial
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from neurosim import rng
-from neurosim.baselines import baseline_class
+from neurosim.baselines import Variant, baseline_class
 from neurosim.config import fingerprint
 from neurosim.experiment import Experiment
-from neurosim.study.compare.config import LIQUID, CompareConfig, Inputs, Space, Variant
+from neurosim.study.compare.config import LIQUID, CompareConfig, Inputs, Space
 from neurosim.study.points import DesignPoint
-from neurosim.study.search import Knob
+from neurosim.study.search import Choices, Knob, distribution
 
 LIQUID_SPACE = {
     "reservoir.beta": Knob(low=0.5, high=0.95),
@@ -64,8 +58,6 @@ class Fit:
     def point(self, number: int) -> DesignPoint:
         """The fit as a point of a study."""
         data = asdict(self)
-        if not self.search:  # without a search of its own, a fit is known by the rest
-            del data["search"]
         shown = {name: data[name] for name in ("contestant", "seed", "n_train", "trial")}
         return DesignPoint(number, fingerprint(data)[:16], shown, data)
 
@@ -179,7 +171,7 @@ def proposal(fit: Fit, knobs: Space, before: Sequence[FrozenTrial], *, seed: int
     """
     if not knobs:
         return {}
-    kinds = {key: _distribution(knob) for key, knob in knobs.items()}
+    kinds = {key: distribution(knob, whole=_is_whole(knob)) for key, knob in knobs.items()}
     own = rng.key(seed, f"study/compare/{fit.model}/{fit.trial}") % 2**32
     study = create_study(direction="maximize", sampler=TPESampler(seed=own))
     for trial in before:
@@ -190,9 +182,13 @@ def proposal(fit: Fit, knobs: Space, before: Sequence[FrozenTrial], *, seed: int
     return dict(study.ask(kinds).params)
 
 
+def _is_whole(knob: Knob | Choices) -> bool:
+    return isinstance(knob, Knob) and isinstance(knob.low, int) and isinstance(knob.high, int)
+
+
 def _search(config: CompareConfig, name: str) -> str:
-    space = config.model_dump(mode="json")["model"].get(name, {}).get("space")
-    return "" if space is None and not config.sampler_seed else fingerprint(space, config.sampler_seed)[:16]
+    """What the study says of a model's search."""
+    return fingerprint(config.of(name).space, config.sampler_seed)[:16]
 
 
 def _equals(fit: Fit, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
@@ -216,12 +212,3 @@ def _fit(config: CompareConfig, name: str) -> Fit:
         hybrid = "quantum" in found.Config.model_fields
         inputs = inputs or ("events" if found().kind == "sequence" else config.inputs)
     return Fit(name, name, baseline, inputs, 0, dict(special.set), "full" if hybrid else None)
-
-
-def _distribution(knob: Any) -> BaseDistribution:
-    if not isinstance(knob, Knob):
-        return CategoricalDistribution(knob)
-    log = knob.scale == "log"
-    if isinstance(knob.low, int) and isinstance(knob.high, int):
-        return IntDistribution(knob.low, knob.high, log=log, step=int(knob.step or 1))
-    return FloatDistribution(knob.low, knob.high, log=log, step=knob.step)

@@ -7,15 +7,16 @@ from typing import Any, Literal
 
 import numpy as np
 
+from neurosim.baselines import Variant
 from neurosim.baselines.hardware import HardwareCost
 from neurosim.results import Interval
-from neurosim.study.compare.config import Variant
 from neurosim.study.front import pareto_front
 
 Kind = Literal["liquid", "quantum", "classical", "reference"]
 Verdict = Literal["better", "worse", "not told apart"]
 What = Literal["energy", "latency"]
 
+UNITARITY, POST_SELECTION = "unitarity error", "post-selection probability"  # names of notes
 ALPHA = 0.05  # corrected p values below it are significant
 
 

@@ -4,10 +4,19 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from neurosim.baselines import VARIANTS
 from neurosim.report.facts import plural, quantity
 from neurosim.results import Interval
-from neurosim.study.compare.config import VARIANTS
-from neurosim.study.compare.results import Comparison, Contestant, Kind, Paired, Verdict, What
+from neurosim.study.compare.results import (
+    POST_SELECTION,
+    UNITARITY,
+    Comparison,
+    Contestant,
+    Kind,
+    Paired,
+    Verdict,
+    What,
+)
 
 FAMILIES: dict[Kind, str] = {
     "liquid": "Liquid",
@@ -18,7 +27,6 @@ FAMILIES: dict[Kind, str] = {
 VERDICTS: tuple[Verdict, ...] = ("better", "worse", "not told apart")
 UNKNOWN = "not known"
 NO_UNITARY = 1e-3  # error of a matrix above which no circuit has it
-UNITARITY, POST_SELECTION = "unitarity error", "post-selection probability"
 
 
 def share(value: float) -> str:
