@@ -93,6 +93,7 @@ Overrides = Annotated[
         "--set", metavar="KEY=VALUE", help="Change one value; the right side is TOML. May be repeated."
     ),
 ]
+Study = Annotated[str, typer.Argument(help="The study's TOML file, or the name of a shipped example.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Processes on this machine. Default: its cores.")]
 Storage = Annotated[
     str | None,
@@ -251,7 +252,7 @@ def readback(
 
 @app.command()
 def sweep(
-    study: Annotated[str, typer.Argument(help="The study's TOML file, or the name of a shipped example.")],
+    study: Study,
     overrides: Overrides = None,
     data_dir: Data = None,
     out: Out = None,
@@ -271,7 +272,7 @@ def sweep(
 
 @app.command()
 def search(
-    study: Annotated[str, typer.Argument(help="The study's TOML file, or the name of a shipped example.")],
+    study: Study,
     overrides: Overrides = None,
     data_dir: Data = None,
     out: Out = None,
@@ -291,7 +292,7 @@ def search(
 
 @app.command()
 def sensitivity(
-    study: Annotated[str, typer.Argument(help="The study's TOML file, or the name of a shipped example.")],
+    study: Study,
     overrides: Overrides = None,
     data_dir: Data = None,
     out: Out = None,
@@ -307,7 +308,7 @@ def sensitivity(
 
 @app.command()
 def compare(
-    study: Annotated[str, typer.Argument(help="The study's TOML file, or the name of a shipped example.")],
+    study: Study,
     overrides: Overrides = None,
     data_dir: Data = None,
     out: Out = None,
@@ -348,7 +349,7 @@ def compare(
 
 @app.command()
 def worker(
-    study: Annotated[str, typer.Argument(help="The study's TOML file, or the name of a shipped example.")],
+    study: Study,
     storage: Annotated[str, typer.Option(help="URL of the storage that the study was started with.")],
     overrides: Overrides = None,
     data_dir: Data = None,
